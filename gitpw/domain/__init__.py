@@ -1,0 +1,1 @@
+"""What things are and what may happen: pure rules, without I/O and without a clock."""

@@ -1,0 +1,551 @@
+"""The whole state, as named cells with the indexes that keep every question short.
+
+A cell's name is a tuple: the table, then what it is filed under. How the tables lie in a git tree is the ledger's
+business (`ledger/layout.py`); here they are only names. No method reads a whole table but those that say so.
+
+    meta                            counter, counts, the clocks of hosts
+    settings                        what decides a grant
+    tasks/ID  workers/ID  claims/ID  progress/TASK
+    ended/CLAIM                     what became of a claim that is no more
+    dependents/TASK/DEPENDENT       who waits for whom
+    ready/SKILLS/TURN…  waiting/TURN…  parked/CLAIM/TURN…      every pending task stands in exactly one of these
+    paths/=NAME/…/!CLAIM            locked paths: a trie that mirrors their folders
+    globs/CLAIM/N                   locked globs
+    queue/POSITION                  the merge queue
+    keys/DIGEST                     an importer's key -> task
+    recent/BUCKET/SLOT-OPERATION    the last operations and their outcomes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from pydantic import Field, ValidationError
+
+from gitpw.domain.ids import (
+    ClaimId,
+    Instant,
+    LedgerId,
+    OperationId,
+    TaskId,
+    WorkerId,
+    numbered_task,
+    task_number,
+)
+from gitpw.domain.lock import Claim, Ended, Held, Mode
+from gitpw.domain.merge import Merge
+from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
+from gitpw.domain.progress import Progress
+from gitpw.domain.record import Record
+from gitpw.domain.resource import Glob, Path, Resource, folded, overlap, resource
+from gitpw.domain.settings import Settings
+from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.worker import Worker
+from gitpw.errors import ConfigError, InvalidError
+
+Key = tuple[str, ...]
+R = TypeVar("R", bound=Record)
+
+MAJOR, MINOR = 1, 0
+"""Of the storage format: a newer major is refused, a newer minor read with its unknown fields kept."""
+
+BUCKET = 100
+HOSTS = 32
+"""How many hosts' clocks are remembered."""
+
+
+class Cells(Protocol):
+    """A state that can be read: an immutable snapshot."""
+
+    def load(self, key: Key) -> bytes | None:
+        """The content of a cell."""
+
+    def names(self, key: Key) -> Sequence[str]:
+        """What is filed directly under a key, sorted."""
+
+
+class Format(Record):
+    """The version of the storage format."""
+
+    major: int = MAJOR
+    minor: int = MINOR
+
+
+class Clock(Record):
+    """The last moment at which a host wrote, by its own clock, and the counter then."""
+
+    at: Instant
+    counter: int
+
+
+class Meta(Record):
+    """What every operation needs and changes."""
+
+    format: Format = Format()
+    ledger: LedgerId = Field(pattern=r"^[0-9a-f]{16,64}$")
+    counter: int = Field(ge=0)
+    operation: OperationId
+    tasks: int = 0
+    positions: int = 0
+    counts: dict[TaskStatus, int] = Field(default_factory=dict)
+    hosts: dict[str, Clock] = Field(default_factory=dict)
+    moved: bool = False
+    restored: int | None = None
+
+
+class Recent(Record):
+    """An operation that the ledger still recognises."""
+
+    counter: int
+    outcome: Done | Refused
+
+
+class Board:
+    """A state and the changes made to it so far."""
+
+    def __init__(self, cells: Cells) -> None:
+        """Begin with no changes."""
+        self._cells = cells
+        self.changes: dict[Key, bytes | None] = {}
+        self._below: dict[Key, set[str]] = {}
+        self._read: dict[Key, Record] = {}
+
+    # cells
+
+    def _load(self, key: Key) -> bytes | None:
+        return self.changes[key] if key in self.changes else self._cells.load(key)
+
+    def _store(self, key: Key, content: bytes | None) -> None:
+        if content is None and self._cells.load(key) is None:
+            self.changes.pop(key, None)
+        else:
+            self.changes[key] = content
+        self._read.pop(key, None)
+        for depth in range(len(key)):
+            self._below.setdefault(key[:depth], set()).add(key[depth])
+
+    def _exists(self, key: Key) -> bool:
+        if key in self.changes:
+            return self.changes[key] is not None
+        if key in self._below:
+            return bool(self.names(key))
+        return self._cells.load(key) is not None or bool(self._cells.names(key))
+
+    def names(self, key: Key) -> Sequence[str]:
+        """What is filed directly under a key, sorted, changes included."""
+        touched = self._below.get(key)
+        stored = self._cells.names(key)
+        if not touched:
+            return stored
+        kept = {name for name in stored if name not in touched}
+        return sorted(kept | {name for name in touched if self._exists((*key, name))})
+
+    def _record(self, kind: type[R], key: Key) -> R | None:
+        known = self._read.get(key)
+        if known is None:
+            raw = self._load(key)
+            if raw is None:
+                return None
+            known = self._read[key] = _parsed(kind, key, raw)
+        if not isinstance(known, kind):
+            raise TypeError(key)
+        return known
+
+    def _put(self, key: Key, record: Record) -> None:
+        self._store(key, record.to_json())
+        self._read[key] = record
+
+    def _all(self, kind: type[R], table: str) -> Iterator[R]:
+        for name in self.names((table,)):
+            record = self._record(kind, (table, name))
+            if record is not None:
+                yield record
+
+    # meta
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a ledger at all."""
+        return self._load(("meta",)) is not None
+
+    @property
+    def meta(self) -> Meta:
+        """The ledger's own record; raises `ConfigError` where it isn't one, or one of a newer format."""
+        meta = self._record(Meta, ("meta",))
+        if meta is None:
+            raise ConfigError("the ledger has no meta record", hint="see 'git pw doctor'")
+        if meta.format.major > MAJOR:
+            raise ConfigError(
+                f"the ledger has format {meta.format.major}, this git-pw reads up to {MAJOR}",
+                hint="upgrade git-pw",
+            )
+        return meta
+
+    def put_meta(self, meta: Meta) -> None:
+        """Replace the ledger's own record."""
+        self._put(("meta",), meta)
+
+    @property
+    def counter(self) -> int:
+        """How many operations there were; zero before the first."""
+        return self.meta.counter if self.begun else 0
+
+    @property
+    def settings(self) -> Settings:
+        """What decides a grant."""
+        return self._record(Settings, ("settings",)) or Settings()
+
+    def put_settings(self, settings: Settings) -> None:
+        """Replace the settings."""
+        self._put(("settings",), settings)
+
+    @property
+    def clocks(self) -> dict[str, datetime]:
+        """When each host last wrote, by its own clock."""
+        return {host: clock.at for host, clock in self.meta.hosts.items()}
+
+    # tasks
+
+    def task(self, task: TaskId) -> Task | None:
+        """The task of that id."""
+        return self._record(Task, ("tasks", task))
+
+    def tasks(self) -> Iterator[Task]:
+        """All tasks, in the order of creation: reads the whole table."""
+        found = sorted(self.names(("tasks",)), key=len)
+        for name in sorted(found, key=lambda name: (len(name), name)):
+            task = self.task(TaskId(name))
+            if task is not None:
+                yield task
+
+    def put_task(self, task: Task) -> None:
+        """Store a task and keep every index of tasks true."""
+        old = self.task(task.id)
+        turn = self._turn(task)
+        task = task.but(turn="/".join(turn) if turn else None)
+        if old is None or old.turn != task.turn:
+            if old is not None and old.turn is not None:
+                self._store(tuple(old.turn.split("/")), None)
+            if turn is not None:
+                self._store(turn, b"")
+        self._put(("tasks", task.id), task)
+        self._count(old, task)
+        self._relate(old, task)
+
+    def _count(self, old: Task | None, new: Task) -> None:
+        if old is not None and old.status is new.status:
+            return
+        counts = dict(self.meta.counts)
+        if old is not None:
+            counts[old.status] = counts.get(old.status, 0) - 1
+        counts[new.status] = counts.get(new.status, 0) + 1
+        self.put_meta(self.meta.but(counts=counts))
+
+    def _relate(self, old: Task | None, new: Task) -> None:
+        before = set(old.dependencies if old else ())
+        for gone in before - set(new.dependencies):
+            self._store(("dependents", gone, new.id), None)
+        for added in set(new.dependencies) - before:
+            self._store(("dependents", added, new.id), b"")
+
+    def _turn(self, task: Task) -> Key | None:
+        """Where an open task stands; names sort in the order of claiming."""
+        if task.status is not TaskStatus.PENDING:
+            return None
+        number = task_number(task.id)
+        chain = 999_999 - min(task.chain, 999_999)
+        turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+        if self.unmet(task):
+            return ("waiting", *turn)
+        if task.parked is not None:
+            return ("parked", task.parked, *turn)
+        return ("ready", skills_key(task.required_skills), *turn)
+
+    def unmet(self, task: Task) -> list[TaskId]:
+        """The dependencies that aren't merged yet, or don't exist."""
+        found = [(name, self.task(name)) for name in task.dependencies]
+        return [name for name, needed in found if needed is None or needed.merged_at is None]
+
+    def dependents(self, task: TaskId) -> list[TaskId]:
+        """The tasks that name this one as a dependency."""
+        return [TaskId(name) for name in self.names(("dependents", task))]
+
+    def ready(self, skills: frozenset[str], parked_under: Sequence[ClaimId] = ()) -> Iterator[Task]:
+        """Pending tasks with all dependencies merged that these skills can do, in the order of claiming.
+
+        Those parked under a claim are passed over unless the claim is named.
+        """
+        queues = [("ready", name) for name in self.names(("ready",)) if skills_of(name) <= skills]
+        queues += [("parked", claim) for claim in parked_under]
+        for task in self._merged(queues):
+            if skills >= frozenset(task.required_skills):
+                yield task
+
+    def short_of_skills(self, skills: frozenset[str]) -> Iterator[Task]:
+        """Ready tasks that these skills can't do."""
+        names = [name for name in self.names(("ready",)) if not skills_of(name) <= skills]
+        return self._merged([("ready", name) for name in names])
+
+    def waiting(self) -> Iterator[Task]:
+        """Pending tasks with dependencies that aren't merged."""
+        return self._merged([("waiting",)])
+
+    def parked(self, claim: ClaimId) -> Iterator[Task]:
+        """Ready tasks that a lock of this claim blocks."""
+        return self._merged([("parked", claim)])
+
+    def parking(self) -> list[ClaimId]:
+        """The claims under which tasks are parked."""
+        return [ClaimId(name) for name in self.names(("parked",))]
+
+    def _merged(self, queues: Sequence[Key]) -> Iterator[Task]:
+        for turn in heapq.merge(*(self._turns(queue, 4) for queue in queues)):
+            number = int(turn[2]) * 256 + int(turn[3])
+            task = self.task(numbered_task(number))
+            if task is not None:
+                yield task
+
+    def _turns(self, key: Key, depth: int) -> Iterator[Key]:
+        for name in list(self.names(key)):
+            if depth == 1:
+                yield (*key[-3:], name)
+            else:
+                yield from self._turns((*key, name), depth - 1)
+
+    def keyed(self, key: str) -> TaskId | None:
+        """The task that was imported under that key."""
+        raw = self._load(("keys", _digest(key)))
+        return None if raw is None else TaskId(raw.decode())
+
+    def put_key(self, key: str, task: TaskId) -> None:
+        """Remember the task that was imported under that key."""
+        self._store(("keys", _digest(key)), task.encode())
+
+    # workers
+
+    def worker(self, worker: WorkerId) -> Worker | None:
+        """The worker of that id."""
+        return self._record(Worker, ("workers", worker))
+
+    def workers(self) -> Iterator[Worker]:
+        """All workers, by id: reads the whole table."""
+        return self._all(Worker, "workers")
+
+    def put_worker(self, worker: Worker) -> None:
+        """Store a worker."""
+        self._put(("workers", worker.id), worker)
+
+    def drop_worker(self, worker: WorkerId) -> None:
+        """Forget a worker."""
+        self._store(("workers", worker), None)
+
+    # claims and locks
+
+    def claim(self, claim: ClaimId) -> Claim | None:
+        """The live claim of that id."""
+        return self._record(Claim, ("claims", claim))
+
+    def claims(self) -> Iterator[Claim]:
+        """All live claims: reads the whole table."""
+        return self._all(Claim, "claims")
+
+    def put_claim(self, claim: Claim) -> None:
+        """Store a claim and index its locks."""
+        old = self.claim(claim.id)
+        if old is None or old.locks != claim.locks:
+            if old is not None:
+                self._unindex(old)
+            self._index(claim)
+        self._put(("claims", claim.id), claim)
+        if old is not None and not {held.resource for held in old.locks} <= {
+            held.resource for held in claim.locks
+        }:
+            self._unpark(claim.id)
+
+    def drop_claim(self, claim: Claim, ending: Ended) -> None:
+        """End a claim: its locks are free, and what was parked under it stands in line again."""
+        self._unindex(claim)
+        self._store(("claims", claim.id), None)
+        self._put(("ended", claim.id), ending)
+        self._unpark(claim.id)
+
+    def _unpark(self, claim: ClaimId) -> None:
+        for task in list(self.parked(claim)):
+            self.put_task(task.but(parked=None))
+
+    def ending(self, claim: ClaimId) -> Ended | None:
+        """What became of a claim that is no more."""
+        return self._record(Ended, ("ended", claim))
+
+    def endings(self) -> Iterator[tuple[ClaimId, Ended]]:
+        """All of them: reads the whole table."""
+        for name in self.names(("ended",)):
+            ending = self.ending(ClaimId(name))
+            if ending is not None:
+                yield ClaimId(name), ending
+
+    def forget_ending(self, claim: ClaimId) -> None:
+        """Drop the memory of a claim."""
+        self._store(("ended", claim), None)
+
+    def _index(self, claim: Claim) -> None:
+        for number, held in enumerate(claim.locks):
+            thing = self.seen(held.resource)
+            if isinstance(thing, Path):
+                self._store(_trie(thing, f"!{claim.id}"), held.mode.encode())
+            else:
+                self._store(("globs", claim.id, str(number)), held.to_json())
+
+    def _unindex(self, claim: Claim) -> None:
+        for number, held in enumerate(claim.locks):
+            thing = self.seen(held.resource)
+            key = (
+                _trie(thing, f"!{claim.id}") if isinstance(thing, Path) else ("globs", claim.id, str(number))
+            )
+            self._store(key, None)
+
+    def seen(self, text: str) -> Resource:
+        """A resource from its canonical form, folded where this ledger ignores case."""
+        try:
+            thing = resource(text)
+        except InvalidError as error:
+            raise ConfigError(f"the ledger holds a lock of {text!r}: {error.message}") from error
+        return self.fold(thing)
+
+    def fold(self, thing: Resource) -> Resource:
+        """The resource as this ledger compares it."""
+        return folded(thing) if self.settings.case_insensitive else thing
+
+    def overlapping(self, wanted: Resource) -> Iterator[tuple[ClaimId, Held]]:
+        """Every lock that covers a path which `wanted`, already folded, covers too."""
+        if isinstance(wanted, Path):
+            yield from self._above(wanted.parts)
+            yield from self._inside(("paths", *(f"={part}" for part in wanted.parts)), None)
+        else:
+            yield from self._above(wanted.anchor, wanted)
+            yield from self._inside(("paths", *(f"={part}" for part in wanted.anchor)), wanted)
+        for claim in self.names(("globs",)):
+            for number in self.names(("globs", claim)):
+                held = self._record(Held, ("globs", claim, number))
+                if held is not None and overlap(self.seen(held.resource), wanted):
+                    yield ClaimId(claim), held
+
+    def _above(self, parts: Sequence[str], wanted: Glob | None = None) -> Iterator[tuple[ClaimId, Held]]:
+        """Locks of the folders above `parts`, from the root down, without its own."""
+        for depth in range(len(parts)):
+            yield from self._markers(("paths", *(f"={part}" for part in parts[:depth])), wanted)
+
+    def _inside(self, key: Key, wanted: Glob | None) -> Iterator[tuple[ClaimId, Held]]:
+        yield from self._markers(key, wanted)
+        for name in self.names(key):
+            if name.startswith("="):
+                yield from self._inside((*key, name), wanted)
+
+    def _markers(self, key: Key, wanted: Glob | None) -> Iterator[tuple[ClaimId, Held]]:
+        path = Path("/".join(part.removeprefix("=") for part in key[1:]))
+        for name in self.names(key):
+            if name.startswith("!") and (wanted is None or overlap(path, wanted)):
+                mode = self._load((*key, name)) or b""
+                yield ClaimId(name.removeprefix("!")), Held(resource=str(path), mode=Mode(mode.decode()))
+
+    # progress and merging
+
+    def progress(self, task: TaskId) -> Progress | None:
+        """How far a task has come."""
+        return self._record(Progress, ("progress", task))
+
+    def put_progress(self, progress: Progress) -> None:
+        """Store how far a task has come."""
+        self._put(("progress", progress.task_id), progress)
+
+    def drop_progress(self, task: TaskId) -> None:
+        """Forget how far a task had come."""
+        self._store(("progress", task), None)
+
+    def merges(self) -> list[Merge]:
+        """The merge queue, first in line first."""
+        return sorted(self._all(Merge, "queue"), key=lambda merge: merge.position)
+
+    def put_merge(self, merge: Merge) -> None:
+        """Store an entry of the merge queue."""
+        self._put(("queue", f"{merge.position:08d}"), merge)
+
+    def drop_merge(self, merge: Merge) -> None:
+        """Take an entry out of the merge queue."""
+        self._store(("queue", f"{merge.position:08d}"), None)
+
+    # recent operations
+
+    def outcome(self, operation: OperationId, since: int) -> tuple[int, Outcome] | None:
+        """The counter and outcome of a recent operation that came after the counter `since`."""
+        newest = self.counter
+        oldest = max(since + 1, newest - REMEMBERED + 1)
+        last = min(newest // BUCKET, oldest // BUCKET + REMEMBERED // BUCKET)
+        for number in range(oldest // BUCKET, last + 1):
+            bucket = _bucket(number * BUCKET)
+            for name in self.names(("recent", bucket)):
+                if name.endswith(operation):
+                    recent = self._record(Recent, ("recent", bucket, name))
+                    return None if recent is None else (recent.counter, recent.outcome)
+        return None
+
+    def at_counter(self, counter: int) -> OperationId | None:
+        """The operation that made the state of that counter, while it is remembered."""
+        slot = f"{counter % BUCKET:02d}-"
+        for name in self.names(("recent", _bucket(counter))):
+            if name.startswith(slot):
+                recent = self._record(Recent, ("recent", _bucket(counter), name))
+                if recent is not None and recent.counter == counter:
+                    return OperationId(name.removeprefix(slot))
+        return None
+
+    def close(self, operation: Operation, outcome: Outcome) -> None:
+        """Count the operation and remember its outcome; what stood in its slot is forgotten."""
+        counter = self.counter + 1
+        bucket, slot = _bucket(counter), f"{counter % BUCKET:02d}-"
+        for name in list(self.names(("recent", bucket))):
+            if name.startswith(slot):
+                self._store(("recent", bucket, name), None)
+        self._put(("recent", bucket, f"{slot}{operation.id}"), Recent(counter=counter, outcome=outcome))
+        hosts = {**self.meta.hosts, operation.author.host: Clock(at=operation.at, counter=counter)}
+        while len(hosts) > HOSTS:
+            del hosts[min(hosts, key=lambda host: hosts[host].counter)]
+        self.put_meta(self.meta.but(counter=counter, operation=operation.id, hosts=hosts))
+
+
+def _bucket(counter: int) -> str:
+    return f"{counter // BUCKET % (REMEMBERED // BUCKET):02d}"
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _trie(path: Path, marker: str) -> Key:
+    return ("paths", *(f"={part}" for part in path.parts), marker)
+
+
+def _parsed(kind: type[R], key: Key, raw: bytes) -> R:
+    try:
+        return kind.from_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"the ledger's record {'/'.join(key)} can't be read: {where + ': ' if where else ''}{first['msg']}",
+            hint="see 'git pw doctor'",
+        ) from error
+
+
+def skills_key(skills: Sequence[str]) -> str:
+    """A set of skills as one name."""
+    return "+".join(sorted({skill.replace("+", "%2B") for skill in skills})) or "-"
+
+
+def skills_of(name: str) -> frozenset[str]:
+    """The set of skills that a name stands for."""
+    return frozenset() if name == "-" else frozenset(part.replace("%2B", "+") for part in name.split("+"))

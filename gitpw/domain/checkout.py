@@ -1,0 +1,30 @@
+"""What a checkout remembers of claims, and the linked worktrees that are made for them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId
+
+
+class Own(NamedTuple):
+    """A claim as a checkout remembers it, in its own git dir."""
+
+    claim: ClaimId
+    token: int
+    task: TaskId | None
+    worker: WorkerId
+
+
+class Worktree(NamedTuple):
+    """A linked worktree: `own` is the claim that it was made for, `present` whether its folder is there.
+
+    `locked` is a person's `git worktree lock`.
+    """
+
+    path: str
+    branch: str | None
+    head: str | None
+    own: Own | None
+    locked: bool
+    present: bool

@@ -1,0 +1,315 @@
+"""What may be asked of the ledger, as data: a request, who asks, and what is answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gitpw.domain.ids import ClaimId, Instant, LedgerId, OperationId, TaskId, WorkerId
+from gitpw.domain.lock import Held
+from gitpw.domain.record import Record
+from gitpw.domain.settings import Settings
+from gitpw.domain.task import TaskType
+from gitpw.domain.worker import AgentType, WorkerType
+
+VERSION = 1
+"""Of the operations; one that is higher is left alone."""
+
+REMEMBERED = 10_000
+"""How many of the last operations the ledger can still recognise."""
+
+
+class Begin(Record):
+    """The first operation of a ledger."""
+
+    verb: Literal["begin"] = "begin"
+    ledger: LedgerId
+    settings: Settings = Settings()
+
+
+class Moved(Record):
+    """The ledger of this machine now lives on a remote; `back` undoes it."""
+
+    verb: Literal["moved"] = "moved"
+    back: bool = False
+
+
+class Restore(Record):
+    """A ledger that had vanished or gone backwards begins again, from the state that one clone last knew."""
+
+    verb: Literal["restore"] = "restore"
+    reason: str
+
+
+class NewTask(Record):
+    """A task to be added; `key` is the importer's own name for it, `after` may name keys of the same request."""
+
+    title: str = Field(min_length=1, max_length=500)
+    type: TaskType = TaskType.FEAT
+    description: str = Field(default="", max_length=100_000)
+    priority: int = Field(default=3, ge=1, le=5)
+    files: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    estimate: int | None = Field(default=None, ge=0, le=1_000_000)
+    issue: int | None = Field(default=None, ge=1)
+    key: str | None = Field(default=None, max_length=200)
+
+
+class Add(Record):
+    """New tasks, all or none."""
+
+    verb: Literal["add"] = "add"
+    tasks: tuple[NewTask, ...]
+
+
+class Edit(Record):
+    """Change what is given, leave the rest; `after` adds dependencies and `no_after` removes them."""
+
+    verb: Literal["edit"] = "edit"
+    task: TaskId
+    title: str | None = Field(default=None, min_length=1, max_length=500)
+    type: TaskType | None = None
+    description: str | None = Field(default=None, max_length=100_000)
+    priority: int | None = Field(default=None, ge=1, le=5)
+    files: tuple[str, ...] | None = None
+    after: tuple[TaskId, ...] = ()
+    no_after: tuple[TaskId, ...] = ()
+    skills: tuple[str, ...] | None = None
+    estimate: int | None = Field(default=None, ge=0, le=1_000_000)
+    issue: int | None = Field(default=None, ge=1)
+
+
+class Cancel(Record):
+    """The task isn't wanted any more."""
+
+    verb: Literal["cancel"] = "cancel"
+    task: TaskId
+
+
+class Retry(Record):
+    """A failed or cancelled task is wanted again."""
+
+    verb: Literal["retry"] = "retry"
+    task: TaskId
+
+
+class Take(Record):
+    """Claim a task, the named one or the best, with its files and those of `locks`; `branch` is a template."""
+
+    verb: Literal["claim"] = "claim"
+    task: TaskId | None = None
+    locks: tuple[Held, ...] = ()
+    shared: bool = False
+    lease: int = Field(ge=1)
+    branch: str = "{type}/{issue}-{id}-{slug}"
+    base: str | None = None
+    holding: ClaimId | None = None
+
+
+class Lock(Record):
+    """Lock resources without a task, or within the claim `into`."""
+
+    verb: Literal["lock"] = "lock"
+    locks: tuple[Held, ...] = Field(min_length=1)
+    lease: int = Field(ge=1)
+    into: ClaimId | None = None
+    reason: str | None = Field(default=None, max_length=1_000)
+
+
+class Unlock(Record):
+    """Give up locks; with `force`, anybody's."""
+
+    verb: Literal["unlock"] = "unlock"
+    resources: tuple[str, ...] = ()
+    all: bool = False
+    force: bool = False
+    reason: str | None = Field(default=None, max_length=1_000)
+
+
+class Mine(Record):
+    """A claim as its holder knows it."""
+
+    claim: ClaimId
+    token: int
+
+
+class Renew(Record):
+    """Begin the leases anew; those that were lost are named in the answer."""
+
+    verb: Literal["renew"] = "renew"
+    claims: tuple[Mine, ...]
+
+
+class Suspect(Record):
+    """Mark leases that look overdue, or impossibly long, to this host's clock."""
+
+    verb: Literal["suspect"] = "suspect"
+    claims: tuple[ClaimId, ...]
+
+
+class Expire(Record):
+    """Return what overdue claims hold, all of them or those named."""
+
+    verb: Literal["expire"] = "expire"
+
+
+class OfTask(Record):
+    """What is said of a task by its holder; without a token, the ledger's word for whose it is counts."""
+
+    task: TaskId
+    claim: ClaimId | None = None
+    token: int | None = None
+
+
+class Start(OfTask):
+    """Work has begun."""
+
+    verb: Literal["start"] = "start"
+
+
+class Report(OfTask):
+    """How far the work has come; what is None stays as it was."""
+
+    verb: Literal["progress"] = "progress"
+    step: str | None = Field(default=None, max_length=500)
+    done: int | None = Field(default=None, ge=0)
+    total: int | None = Field(default=None, ge=1)
+    percent: int | None = Field(default=None, ge=0, le=100)
+    eta: int | None = Field(default=None, ge=0)
+
+
+class Push(OfTask):
+    """The branch moves together with this operation."""
+
+    verb: Literal["push"] = "push"
+    head: str
+    branch: str
+
+
+class Complete(OfTask):
+    """The work is done: into the merge queue, or landed at once where no queue is wanted."""
+
+    verb: Literal["complete"] = "complete"
+    head: str | None = None
+    branch: str | None = None
+    queue: bool = True
+
+
+class Fail(OfTask):
+    """The work can't be done."""
+
+    verb: Literal["fail"] = "fail"
+    reason: str = Field(min_length=1, max_length=1_000)
+
+
+class Release(OfTask):
+    """Back into the queue of tasks."""
+
+    verb: Literal["release"] = "release"
+
+
+class Landing(Record):
+    """A task whose work is on the base branch, as `commit`."""
+
+    task: TaskId
+    head: str | None
+    commit: str | None = None
+
+
+class Land(Record):
+    """Record what was merged."""
+
+    verb: Literal["land"] = "land"
+    landings: tuple[Landing, ...]
+
+
+class Register(Record):
+    """A worker introduces itself, or changes what is known of it."""
+
+    verb: Literal["register"] = "register"
+    id: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    type: WorkerType | None = None
+    name: str | None = Field(default=None, max_length=200)
+    skills: tuple[str, ...] | None = None
+    max_concurrent_tasks: int | None = Field(default=None, ge=1, le=1_000)
+    github_username: str | None = None
+    agent_type: AgentType | None = None
+
+
+class Unregister(Record):
+    """A worker leaves."""
+
+    verb: Literal["unregister"] = "unregister"
+    id: WorkerId
+
+
+Request = (
+    Add
+    | Begin
+    | Cancel
+    | Complete
+    | Edit
+    | Expire
+    | Fail
+    | Land
+    | Lock
+    | Moved
+    | Push
+    | Register
+    | Release
+    | Renew
+    | Report
+    | Restore
+    | Retry
+    | Start
+    | Suspect
+    | Take
+    | Unlock
+    | Unregister
+)
+
+
+class Author(Record):
+    """Who asks: the worker, and the host and checkout it asks from."""
+
+    worker: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    type: WorkerType = WorkerType.HUMAN
+    name: str = ""
+    host: str
+    place: str = ""
+
+
+class Operation(Record):
+    """A request at a moment; `seen` is the counter of the state it was decided on."""
+
+    v: int = VERSION
+    id: OperationId = Field(pattern=r"^[0-9a-f]{32}$")
+    author: Author
+    seen: int = Field(ge=0)
+    at: Instant
+    request: Annotated[Request, Field(discriminator="verb")]
+
+
+class Done(Record):
+    """Granted; `changed` is false where everything was so already. `notes` are for people."""
+
+    tasks: tuple[TaskId, ...] = ()
+    claim: ClaimId | None = None
+    token: int | None = None
+    changed: bool = True
+    detail: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Refused(Record):
+    """An expected no: `code` as in the table of exit statuses."""
+
+    code: Literal["held", "nothing", "stale", "invalid", "contended"]
+    message: str
+    hint: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+Outcome = Done | Refused

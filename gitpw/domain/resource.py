@@ -1,0 +1,221 @@
+"""What a lock can cover: a path with everything under it, or a glob; and when two of them overlap.
+
+Two resources overlap when some path is covered by both. Each is a small automaton over characters: a path is its
+letters, then the end or `/` and anything; in a glob `*` and `?` stay within a name and `**` crosses names. Whether
+two automata accept a common word is decided exactly, by walking their product.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from gitpw.errors import InvalidError
+
+LITERAL = "literal:"
+GLOB = "glob:"
+WILD = frozenset("*?")
+ROOT = "."
+LONGEST = 4_000
+"""Bytes of the longest path that can be locked: git itself takes 4,096."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A file or folder, relative to the root, and everything under it; `text` is empty for the root."""
+
+    text: str
+
+    def __str__(self) -> str:
+        """The canonical form, which reads back as the same resource."""
+        if not self.text:
+            return ROOT
+        special = not WILD.isdisjoint(self.text) or self.text.startswith((LITERAL, GLOB))
+        return LITERAL + self.text if special else self.text
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names from the root down."""
+        return tuple(self.text.split("/")) if self.text else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """All paths that a pattern matches."""
+
+    text: str
+
+    def __str__(self) -> str:
+        """The canonical form, which reads back as the same resource."""
+        plain = not WILD.isdisjoint(self.text) and not self.text.startswith((LITERAL, GLOB))
+        return self.text if plain else GLOB + self.text
+
+    @property
+    def anchor(self) -> tuple[str, ...]:
+        """The leading names without a wildcard: every match lies under them."""
+        names = []
+        for name in self.text.split("/"):
+            if not WILD.isdisjoint(name):
+                break
+            names.append(name)
+        return tuple(names)
+
+
+Resource = Path | Glob
+
+
+def resource(text: str, folder: str = "") -> Resource:
+    """Read what a person wrote in `folder` (relative to the root): `src/auth`, `src/*.py`, `literal:…`, `glob:…`.
+
+    Raises `InvalidError` for whatever can't be a tracked path of this repository.
+    """
+    if text.startswith(LITERAL):
+        return Path(_normal(text.removeprefix(LITERAL), folder))
+    if text.startswith(GLOB):
+        return Glob(_normal(text.removeprefix(GLOB), folder))
+    path = _normal(text, folder)
+    return Path(path) if WILD.isdisjoint(text) else Glob(path)
+
+
+def observed(path: str) -> Path:
+    """A path that git reported, taken as it is but for its Unicode form."""
+    return Path(unicodedata.normalize("NFC", path))
+
+
+def _normal(text: str, folder: str) -> str:
+    if not text.strip():
+        raise InvalidError("an empty path can't be locked", hint="name a file, a folder or a glob")
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text):
+        raise InvalidError(f"{text!r} has control characters", hint="lock the folder that holds it")
+    if text.startswith(("/", "\\")) or text[1:3] in {":\\", ":/"}:
+        raise InvalidError(f"{text!r} is an absolute path", hint="name it relative to the current folder")
+    names = [name for name in folder.split("/") if name]
+    inside = [name for name in unicodedata.normalize("NFC", text).split("/") if name not in {"", "."}]
+    while inside and inside[0] == ".." and names:
+        del inside[0], names[-1]
+    if ".." in inside:
+        raise InvalidError(f"{text!r} leaves the repository", hint="name a path inside it, without '..'")
+    names += inside
+    if any(_is_git(name) for name in names):
+        raise InvalidError(f"{text!r} is git's own", hint="only files of the work tree can be locked")
+    path = "/".join(names)
+    if len(path.encode()) > LONGEST:
+        raise InvalidError(f"that path is longer than {LONGEST} bytes", hint="lock a folder above it")
+    return path
+
+
+def _is_git(name: str) -> bool:
+    """Whether some file system takes this name for `.git`."""
+    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return visible.casefold().rstrip(". ") in {".git", "git~1"}
+
+
+class _Any(Enum):
+    NAME = "any character but /"
+    PATH = "any character"
+
+
+_Step = str | _Any | None
+"""A character, a class of characters, or None for a step that reads nothing."""
+
+_Edges = tuple[tuple[tuple[_Step, int], ...], ...]
+
+
+def _edges(thing: Resource) -> _Edges:
+    """The automaton: state n's steps at index n; the last state accepts."""
+    if isinstance(thing, Path):
+        letters = list(thing.text)
+        end = len(letters) + 2
+        chain: list[list[tuple[_Step, int]]] = [[(letter, n + 1)] for n, letter in enumerate(letters)]
+        into: _Step = "/" if letters else None
+        chain += [[(None, end), (into, end - 1)], [(_Any.PATH, end - 1), (None, end)], []]
+        return tuple(map(tuple, chain))
+    return _glob_edges(thing.text)
+
+
+def _glob_edges(text: str) -> _Edges:
+    edges: list[list[tuple[_Step, int]]] = [[]]
+
+    def then(step: _Step) -> None:
+        edges[-1].append((step, len(edges)))
+        edges.append([])
+
+    at = 0
+    while at < len(text):
+        here = len(edges) - 1
+        if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
+            edges[here].append((None, here + 1))
+            edges.append([(_Any.PATH, here + 1), ("/", here + 2)])
+            edges[here].append((None, here + 2))
+            edges.append([])
+            at += 3
+        elif text.startswith("**", at):
+            edges[here].append((_Any.PATH, here))
+            then(None)
+            at += 2
+        elif text[at] == "*":
+            edges[here].append((_Any.NAME, here))
+            then(None)
+            at += 1
+        else:
+            then(_Any.NAME if text[at] == "?" else text[at])
+            at += 1
+    return tuple(map(tuple, edges))
+
+
+def _meet(one: _Step, two: _Step) -> bool:
+    """Whether some character takes both steps."""
+    if isinstance(one, str) and isinstance(two, str):
+        return one == two
+    if isinstance(one, str):
+        return two is _Any.PATH or one != "/"
+    if isinstance(two, str):
+        return one is _Any.PATH or two != "/"
+    return True
+
+
+def _pairs(one: _Edges, two: _Edges, at: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    here, there = at
+    for step, after in one[here]:
+        if step is None:
+            yield after, there
+            continue
+        for other, beyond in two[there]:
+            if other is not None and _meet(step, other):
+                yield after, beyond
+    for other, beyond in two[there]:
+        if other is None:
+            yield here, beyond
+
+
+def _common_word(one: _Edges, two: _Edges) -> bool:
+    goal = (len(one) - 1, len(two) - 1)
+    seen = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        at = todo.pop()
+        if at == goal:
+            return True
+        for pair in _pairs(one, two, at):
+            if pair not in seen:
+                seen.add(pair)
+                todo.append(pair)
+    return False
+
+
+def folded(thing: Resource) -> Resource:
+    """The same without regard to case, as file systems that ignore case see it."""
+    text = unicodedata.normalize("NFC", thing.text.casefold())
+    return Path(text) if isinstance(thing, Path) else Glob(text)
+
+
+@lru_cache(maxsize=65_536)
+def overlap(one: Resource, two: Resource) -> bool:
+    """Whether some path is covered by both; fold both first where case doesn't count."""
+    if isinstance(one, Path) and isinstance(two, Path):
+        shorter, longer = sorted((one.parts, two.parts), key=len)
+        return longer[: len(shorter)] == shorter
+    return _common_word(_edges(one), _edges(two))

@@ -1,0 +1,16 @@
+"""What decides a grant, kept in the ledger so that every clone decides alike."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gitpw.domain.record import Record
+
+
+class Settings(Record):
+    """Durations are in seconds."""
+
+    case_insensitive: bool = False
+    skew: int = Field(default=300, ge=0, le=86_400)
+    suspicion: int = Field(default=600, ge=0, le=86_400)
+    longest_lease: int = Field(default=7 * 86_400, ge=60, le=366 * 86_400)

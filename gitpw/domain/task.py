@@ -1,0 +1,131 @@
+"""A piece of work and its life, as one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from gitpw.domain.ids import ClaimId, Instant, TaskId, WorkerId
+from gitpw.domain.record import Record
+
+UNESTIMATED = 30
+"""Minutes that a task without an estimate counts for."""
+
+
+class TaskType(StrEnum):
+    """What kind of change a task is; the first word of its branch."""
+
+    FIX = "fix"
+    FEAT = "feat"
+    REFACTOR = "refactor"
+    TEST = "test"
+    DOCS = "docs"
+    CHORE = "chore"
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands in its life."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+MOVES: Mapping[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.PENDING: frozenset({TaskStatus.CLAIMED, TaskStatus.CANCELLED}),
+    TaskStatus.CLAIMED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.PENDING}),
+    TaskStatus.IN_PROGRESS: frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.PENDING}),
+    TaskStatus.COMPLETED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.PENDING}),
+    TaskStatus.FAILED: frozenset({TaskStatus.PENDING, TaskStatus.CANCELLED}),
+    TaskStatus.CANCELLED: frozenset({TaskStatus.PENDING}),
+}
+
+
+class TaskMetadata(Record):
+    """What ties a task to the repository and its host."""
+
+    issue_number: int | None = Field(default=None, ge=1)
+    branch_name: str | None = None
+    files: tuple[str, ...] = ()
+
+
+INTERNAL = frozenset({"claim", "base", "head", "chain", "turn", "parked", "key"})
+
+
+class Task(Record):
+    """A task; `estimated_duration` is in minutes, `failure` says in words why it failed.
+
+    The last seven fields are the ledger's own: the claim that holds it, the commits at which its branch began and was
+    handed in, the minutes of work that hang on it, its place in the queue of open tasks, the claim it is parked
+    under, and the importer's key.
+    """
+
+    id: TaskId
+    type: TaskType = TaskType.FEAT
+    title: str = Field(min_length=1, max_length=500)
+    description: str = Field(default="", max_length=100_000)
+    priority: int = Field(default=3, ge=1, le=5)
+    dependencies: tuple[TaskId, ...] = ()
+    estimated_duration: int | None = Field(default=None, ge=0, le=1_000_000)
+    required_skills: tuple[str, ...] = ()
+    assigned_to: WorkerId | None = None
+    status: TaskStatus = TaskStatus.PENDING
+    metadata: TaskMetadata = TaskMetadata()
+    token: int | None = None
+    created_at: Instant
+    claimed_at: Instant | None = None
+    completed_at: Instant | None = None
+    merged_at: Instant | None = None
+    failure: str | None = None
+    claim: ClaimId | None = None
+    base: str | None = None
+    head: str | None = None
+    chain: int = 0
+    turn: str | None = None
+    parked: ClaimId | None = None
+    key: str | None = None
+
+    @property
+    def minutes(self) -> int:
+        """The estimate, or what stands in for one."""
+        return UNESTIMATED if self.estimated_duration is None else self.estimated_duration
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The resources that the task needs, in canonical form."""
+        return self.metadata.files
+
+    def public(self) -> dict[str, Any]:
+        """The record as `--json` shows it."""
+        return self.model_dump(mode="json", by_alias=True, exclude=set(INTERNAL))
+
+
+def slug(title: str, limit: int = 40) -> str:
+    """The title in lower case with dashes, cut at a word: safe in a branch name."""
+    words = re.findall(r"[a-z0-9]+", title.lower())
+    text = ""
+    for word in words:
+        if text and len(text) + 1 + len(word) > limit:
+            break
+        text = f"{text}-{word}" if text else word[:limit]
+    return text
+
+
+def branch_name(template: str, task: Task) -> str:
+    """Fill `{type}/{issue}-{id}-{slug}`; what is empty takes its dash with it."""
+    issue = task.metadata.issue_number
+    text = (
+        template.replace("{type}", task.type.value)
+        .replace("{issue}", "" if issue is None else str(issue))
+        .replace("{id}", task.id)
+        .replace("{slug}", slug(task.title))
+    )
+    parts = [re.sub(r"-{2,}", "-", part).strip("-.") for part in text.split("/")]
+    return "/".join(part for part in parts if part)
