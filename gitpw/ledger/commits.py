@@ -1,0 +1,136 @@
+"""Operations as commits: a subject that people understand, then the operation and its outcome, verbatim."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from gitpw.domain.board import Board
+from gitpw.domain.ids import TaskId
+from gitpw.domain.operation import (
+    Add,
+    Begin,
+    Done,
+    Edit,
+    Lock,
+    Operation,
+    Register,
+    Renew,
+    Report,
+    Restore,
+    Unlock,
+    Unregister,
+)
+
+OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
+SUBJECT = 120
+"""Characters of the longest subject."""
+
+
+class Entry(NamedTuple):
+    """One line of the audit trail, as the commit has it: nothing in it has been checked."""
+
+    counter: int
+    subject: str
+    operation: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+
+
+def message(board: Board, operation: Operation, outcome: Done) -> str:
+    """The commit message of an operation that was applied to this board."""
+    lines = [
+        subject(board, operation, outcome),
+        "",
+        f"{COUNTER}{board.counter}",
+        f"{OPERATION}{_json(operation.to_data())}",
+        f"{OUTCOME}{_json(outcome.to_data())}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def subject(board: Board, operation: Operation, outcome: Done) -> str:
+    """What happened, in a line."""
+    return _one_line(f"{_what(board, operation, outcome)} ({operation.author.worker})")
+
+
+def _one_line(text: str) -> str:
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= SUBJECT else text[: SUBJECT - 1] + "…"
+
+
+def _what(board: Board, operation: Operation, outcome: Done) -> str:
+    request = operation.request
+    tell = _TELLERS.get(type(request))
+    if tell is not None:
+        return tell(board, request, outcome)
+    named = ", ".join(_named(board, task) for task in outcome.tasks[:3])
+    return f"{request.verb} {named}".strip()
+
+
+def _added(_board: Board, request: Add, outcome: Done) -> str:
+    return (
+        f"add {outcome.tasks[0]}: {request.tasks[0].title}"
+        if len(outcome.tasks) == 1
+        else f"add {len(outcome.tasks)} tasks"
+    )
+
+
+def _unlocked(_board: Board, request: Unlock, outcome: Done) -> str:
+    return f"unlock {', '.join(outcome.detail.get('files', ()))}{' by force' if request.force else ''}"
+
+
+def _renewed(_board: Board, request: Renew, _outcome: Done) -> str:
+    return f"renew {len(request.claims)} {'lease' if len(request.claims) == 1 else 'leases'}"
+
+
+def _reported(board: Board, request: Report, _outcome: Done) -> str:
+    progress = board.progress(request.task)
+    far = f" {progress.percent_complete} %" if progress else ""
+    return f"progress {request.task}{far}{': ' + request.step if request.step else ''}"
+
+
+_TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
+    Add: _added,
+    Begin: lambda *_: "begin the ledger",
+    Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
+    Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
+    Register: lambda _board, request, _: f"register {request.id}",
+    Renew: _renewed,
+    Report: _reported,
+    Restore: lambda *_: "restore the ledger",
+    Unlock: _unlocked,
+    Unregister: lambda _board, request, _: f"unregister {request.id}",
+}
+
+
+def _named(board: Board, name: TaskId) -> str:
+    task = board.task(name)
+    return name if task is None else f"{name}: {task.title}"
+
+
+def read(text: str) -> Entry | None:
+    """The operation that a commit message holds; None where it holds none."""
+    parts = {}
+    for line in text.splitlines():
+        for mark in (OPERATION, OUTCOME, COUNTER):
+            if line.startswith(mark):
+                parts[mark] = line.removeprefix(mark)
+    try:
+        operation, outcome = json.loads(parts[OPERATION]), json.loads(parts[OUTCOME])
+        counter = int(parts[COUNTER])
+    except (KeyError, ValueError, RecursionError):
+        return None
+    if not isinstance(operation, dict) or not isinstance(outcome, dict):
+        return None
+    return Entry(counter, text.partition("\n")[0], operation, outcome)
+
+
+def seconds(moment: datetime) -> int:
+    """A moment as git counts time."""
+    return int(moment.astimezone(UTC).timestamp())

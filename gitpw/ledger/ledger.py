@@ -1,0 +1,314 @@
+"""Read, decide, swap, again: the only way in which anything is ever changed.
+
+An operation is decided on the last known state, without asking the remote first: whoever is alone pays one push and
+nothing else. Only a push proves that the decision was based on the truth; so an answer that needs no push (a refusal,
+or nothing to do) is given only on a state that was fetched for it.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from gitpw.domain.board import Board
+from gitpw.domain.ids import OperationId
+from gitpw.domain.operation import REMEMBERED, Author, Begin, Done, Operation, Outcome, Request, Restore
+from gitpw.domain.rulebook import apply
+from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, UnknownError
+from gitpw.ledger.commits import Entry, message
+from gitpw.ledger.journal import Journal, Left
+from gitpw.ledger.store import Move, Store, Swap
+
+DEADLINE = 60.0
+"""Seconds after which a worker that is always beaten gives up."""
+
+BUSY = 30.0
+"""Seconds for which a lock file on the remote may stand in the way."""
+
+PAUSE = 0.25
+"""The longest pause between two tries, in seconds."""
+
+
+class Answer(NamedTuple):
+    """An outcome, the board it holds on, and the operation that it answers."""
+
+    outcome: Outcome
+    board: Board
+    operation: Operation
+
+
+class Settled(NamedTuple):
+    """What became of an operation that an earlier command left open."""
+
+    operation: Operation
+    outcome: Outcome | None
+    path: Path
+
+
+class Ledger:
+    """A store, and the one way to change what it holds."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        now: Callable[[], datetime],
+        *,
+        expected: str | None = None,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """`expected` is the ledger's id where one is known; another ledger is then refused."""
+        self.store = store
+        self.journal = journal
+        self._now = now
+        self._expected = expected
+        self._deadline = deadline
+        self._lost = False
+
+    # reading
+
+    def board(self) -> Board:
+        """The last known state; fetched where none is known yet."""
+        tip = self.store.tip()
+        return self._board(tip if tip is not None else self._fetched())
+
+    def fresh(self, timeout: float = 60.0) -> Board:
+        """The current state; raises `OfflineError`."""
+        return self._board(self._fetched(timeout))
+
+    def freshest(self, timeout: float = 10.0) -> tuple[Board, datetime | None, OfflineError | None]:
+        """The current state where it can be had, else the last known one: the board, as of when, and why not now."""
+        try:
+            return self.fresh(timeout), None, None
+        except OfflineError as error:
+            if self.store.tip() is None:
+                raise
+            return self.board(), self.store.asked(), error
+
+    def known(self) -> bool:
+        """Whether some state is known here, without asking."""
+        return self.store.tip() is not None
+
+    def history(self) -> Sequence[Entry]:
+        """The operations that led to the last known state, newest first, as far as they are here."""
+        tip = self.store.tip()
+        return [] if tip is None else list(self.store.history(tip))
+
+    def _board(self, tip: str | None) -> Board:
+        board = Board(self.store.cells(tip))
+        if tip is not None:
+            self._check_identity(board)
+        return board
+
+    def _check_identity(self, board: Board) -> None:
+        if not board.begun:
+            raise ConfigError(
+                "the ledger's ref points to something that is no ledger", hint="see 'git pw doctor'"
+            )
+        if self._expected is not None and board.meta.ledger != self._expected:
+            raise ConfigError(
+                f"this is ledger {board.meta.ledger}, .gitpw.toml names {self._expected}",
+                hint="point pw.remote at the right remote, or correct .gitpw.toml",
+            )
+
+    def _fetched(self, timeout: float = 60.0) -> str | None:
+        known = self.store.tip()
+        tip = self.store.fetch(timeout)
+        if tip is None and known is not None:
+            raise ConfigError(
+                "the ledger has vanished from the remote",
+                hint="'git pw doctor --fix' restores it from what this clone last knew",
+                ledger="vanished",
+            )
+        if tip is not None and tip != known:
+            self._check_continuity(known, tip)
+            self.store.accept(tip)
+        return tip
+
+    def _check_continuity(self, known: str | None, tip: str) -> None:
+        """What was once acknowledged must still be there."""
+        new = self._board(tip)
+        if known is None:
+            return
+        old = self._board(known)
+        counter = old.counter
+        if new.meta.ledger != old.meta.ledger:
+            raise ConfigError(
+                f"the remote now has another ledger, {new.meta.ledger} instead of {old.meta.ledger}",
+                hint="if that is meant, remove this clone's with 'git pw uninstall' and run 'git pw init'",
+                ledger="replaced",
+            )
+        backwards = new.counter < counter
+        remembered = new.counter - counter < REMEMBERED or new.meta.restored is not None
+        if backwards or (remembered and new.at_counter(counter) != old.meta.operation):
+            raise ConfigError(
+                f"the ledger went backwards: operation {counter}, which this clone has seen, is gone from the remote",
+                hint="'git pw doctor --fix' restores it",
+                ledger="rewound",
+            )
+
+    # writing
+
+    def transact(
+        self, request: Request, author: Author, *, moves: Sequence[Move] = (), hold: bool = False
+    ) -> Answer:
+        """Decide a request and make it so, once; `hold` leaves its journal entry to be closed by the caller.
+
+        Raises `OfflineError` (nothing was changed), `UnknownError` (the answer was lost), `ContendedError` and
+        `FailedError`.
+        """
+        identity = OperationId(secrets.token_hex(16))
+        try:
+            answer = self._transact(identity, request, author, moves)
+        except Exception as error:
+            if isinstance(error, UnknownError) or self._lost:
+                self.journal.leave(identity)
+            else:
+                self.journal.close(identity)
+            raise
+        except BaseException:
+            self.journal.leave(identity)
+            raise
+        if not hold or not isinstance(answer.outcome, Done):
+            self.journal.close(identity)
+        return answer
+
+    def preview(self, request: Request, author: Author) -> Answer:
+        """What `transact` would answer now, without doing it."""
+        board = self.fresh()
+        operation = self._operation(OperationId(secrets.token_hex(16)), request, author, board)
+        return Answer(apply(board, operation), board, operation)
+
+    def _transact(
+        self, identity: OperationId, request: Request, author: Author, moves: Sequence[Move]
+    ) -> Answer:
+        began = time.monotonic()
+        busy_since: float | None = None
+        first_seen: int | None = None
+        asked = self._lost = False
+        if self.store.tip() is None and not isinstance(request, Begin):
+            self._fetched()
+            asked = True
+        while True:
+            with self.store.lock():
+                tip = self.store.tip()
+                board = self._board(tip)
+                first_seen = board.counter if first_seen is None else first_seen
+                operation = self._operation(identity, request, author, board)
+                known = board.outcome(identity, first_seen) if self._lost else None
+                if known is not None:
+                    return Answer(known[1], board, operation)
+                outcome = apply(board, operation)
+                if isinstance(outcome, Done) and outcome.changed:
+                    swap = self._swap(tip, board, operation, outcome, moves)
+                elif asked or self.store.asked() is None:
+                    return Answer(outcome, board, operation)
+                else:
+                    swap = None
+            if swap is Swap.DONE:
+                return Answer(outcome, board, operation)
+            busy_since = self._look(swap, tip, busy_since)
+            asked = True
+            if time.monotonic() - began > self._deadline:
+                raise self._gave_up()
+
+    def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
+        return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
+
+    def _swap(
+        self, tip: str | None, board: Board, operation: Operation, outcome: Done, moves: Sequence[Move]
+    ) -> Swap:
+        self.journal.note(operation)
+        commit = self.store.write(tip, board.changes, message(board, operation, outcome), operation.at)
+        return self.store.swap(tip, commit, moves)
+
+    def _look(self, swap: Swap | None, tip: str | None, busy_since: float | None) -> float | None:
+        """Find out where the ledger stands before the next try; since when a lock file has been in the way."""
+        self._lost = self._lost or swap is Swap.LOST
+        try:
+            now_at = self._fetched()
+        except OfflineError as error:
+            if self._lost:
+                raise UnknownError(
+                    "the answer was lost: it may have been applied", hint="any next command finds out"
+                ) from error
+            raise
+        if swap is None:
+            return None
+        if swap is Swap.RACED and now_at == tip:
+            began = busy_since or time.monotonic()
+            if time.monotonic() - began > BUSY:
+                raise FailedError(
+                    "something on the remote has held a lock file of the ledger's ref for 30 s",
+                    hint="a crashed push may have left 'refs/pw/locks/main.lock' in the remote repository: remove it",
+                )
+            _pause()
+            return began
+        _pause()
+        return None
+
+    def _gave_up(self) -> ContendedError | UnknownError:
+        if self._lost:
+            return UnknownError(
+                "the answer was lost: it may have been applied", hint="any next command finds out"
+            )
+        return ContendedError(
+            f"others were faster for {self._deadline:.0f} seconds; nothing was changed", hint="try again"
+        )
+
+    # settling
+
+    def settle(self) -> list[Settled]:
+        """Find out what became of operations that earlier commands left open.
+
+        Those that can never be applied any more are dropped. Those that were stay in the journal until
+        `journal.close`; so do those of which nothing can be said yet, with no outcome.
+        """
+        settled = []
+        for left in self.journal.left():
+            found = self._settled(left)
+            if found is not None:
+                settled.append(found)
+        return settled
+
+    def _settled(self, left: Left) -> Settled | None:
+        board = self.board()
+        known = board.outcome(left.operation.id, left.counter)
+        if known is None:
+            try:
+                board = self.fresh()
+            except OfflineError:
+                return Settled(left.operation, None, left.path)
+            known = board.outcome(left.operation.id, left.counter)
+        if known is not None:
+            return Settled(left.operation, known[1], left.path)
+        if board.counter > left.counter:
+            left.path.unlink(missing_ok=True)
+            return None
+        return Settled(left.operation, None, left.path)
+
+    # recovery
+
+    def restore(self, author: Author, reason: str) -> Answer:
+        """Begin a vanished or rewound ledger again from the last state known here: a new root, a million ahead."""
+        tip = self.store.tip()
+        board = self._board(tip)
+        operation = self._operation(OperationId(secrets.token_hex(16)), Restore(reason=reason), author, board)
+        outcome = apply(board, operation)
+        if not isinstance(outcome, Done):
+            raise FailedError("the ledger can't be restored from here")
+        whole = self.store.write(tip, board.changes, message(board, operation, outcome), operation.at)
+        root = self.store.orphaned(whole)
+        if self.store.swap(self.store.fetch(), root) is not Swap.DONE:
+            raise ContendedError("somebody else restored the ledger meanwhile", hint="try again")
+        return Answer(outcome, board, operation)
+
+
+def _pause() -> None:
+    """Full jitter: those who were beaten together don't come back together."""
+    time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - not for secrets

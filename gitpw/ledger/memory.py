@@ -1,0 +1,103 @@
+"""A store in memory: for dry runs, simulations and the tests of everything above it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from gitpw.domain.board import Cells, Key
+from gitpw.ledger.commits import Entry, read
+from gitpw.ledger.store import Move, Swap
+
+
+class Table:
+    """Cells in a dictionary."""
+
+    def __init__(self, cells: Mapping[Key, bytes]) -> None:
+        """Keep the cells, and an index of what is filed under what."""
+        self.contents = dict(cells)
+        self._below: dict[Key, set[str]] = {}
+        for key in self.contents:
+            for depth in range(len(key)):
+                self._below.setdefault(key[:depth], set()).add(key[depth])
+
+    def load(self, key: Key) -> bytes | None:
+        """The content of a cell."""
+        return self.contents.get(key)
+
+    def names(self, key: Key) -> Sequence[str]:
+        """What is filed directly under a key, sorted."""
+        return sorted(self._below.get(key, ()))
+
+
+class MemoryStore:
+    """States by their hash; the current one is a name in memory."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.current: str | None = None
+        self._states: dict[str, tuple[str | None, Table, str]] = {}
+
+    def tip(self) -> str | None:
+        """The current state: memory is always up to date."""
+        return self.current
+
+    def fetch(self, timeout: float = 60.0) -> str | None:  # noqa: ARG002
+        """The current state."""
+        return self.current
+
+    def accept(self, commit: str) -> None:
+        """Nothing to do: there is only one."""
+
+    def asked(self) -> datetime | None:
+        """Always now."""
+        return None
+
+    def cells(self, commit: str | None) -> Cells:
+        """The cells of a state."""
+        return Table({}) if commit is None else self._states[commit][1]
+
+    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
+        """Write a state that follows another; nothing points to it yet."""
+        contents = {} if parent is None else dict(self._states[parent][1].contents)
+        for key, content in changes.items():
+            if content is None:
+                contents.pop(key, None)
+            else:
+                contents[key] = content
+        name = hashlib.sha1(f"{parent} {at} {text}".encode(), usedforsecurity=False).hexdigest()
+        self._states[name] = (parent, Table(contents), text)
+        return name
+
+    def swap(self, old: str | None, new: str, moves: Sequence[Move] = ()) -> Swap:  # noqa: ARG002
+        """Make `new` current if `old` still is."""
+        if self.current != old:
+            return Swap.BEATEN
+        self.current = new
+        return Swap.DONE
+
+    def orphaned(self, commit: str) -> str:
+        """The same state without what led to it."""
+        _, table, text = self._states[commit]
+        name = hashlib.sha1(f"orphan {commit}".encode(), usedforsecurity=False).hexdigest()
+        self._states[name] = (None, table, text)
+        return name
+
+    def deepen(self) -> None:
+        """Nothing to do."""
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Nobody else is here."""
+        yield True
+
+    def history(self, commit: str) -> Iterator[Entry]:
+        """The operations that led to a state, newest first."""
+        at: str | None = commit
+        while at is not None:
+            at, _, text = self._states[at]
+            entry = read(text)
+            if entry is not None:
+                yield entry

@@ -1,0 +1,312 @@
+"""The store whose current state is a ref of the team's git remote, swapped by a push that names the old value.
+
+The `git` program carries every exchange, over every transport: from the small private store a push costs as much as
+libgit2's or less, it takes credentials, host keys, proxies, headers and aliases from where git's own would, and its
+`--force-with-lease=REF:OLD` is compared by the server under the ref's own lock (docs/design/0002). Whether anything
+was sent is read from git's own trace: objects are packed only after the remote's refs were seen and found as expected.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitpw.errors import ConfigError, FailedError, OfflineError, PwError
+from gitpw.ledger.store import TIP, Finished, GitStore, Move, Run, Swap
+
+NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
+"""The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
+
+PUSH_TIMEOUT = 120.0
+
+SECTIONS = ("credential.", "http.", "https.", "url.", "ssh.", "protocol.", "gitproxy.", "transfer.")
+REMOTE_KEYS = ("proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
+KEYS = frozenset({"core.sshcommand", "core.askpass", "core.gitproxy"})
+
+RACES = re.compile(
+    r"cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists|"
+    r"fetch first|non-fast-forward|stale info|atomic (?:transaction|push) failed|already exists"
+)
+NO_ENTRY = re.compile(
+    r"\b40[13]\b|denied|not allowed|read[- ]only|authentication failed|could not read (?:username|password)|"
+    r"not enabled|access rights|not permitted|protected|not authorized|host key verification failed",
+    re.IGNORECASE,
+)
+NO_ATOMIC = "does not support --atomic"
+
+Config = Callable[[], Sequence[tuple[str, str]]]
+
+
+class NotAtomicError(PwError):
+    """The host takes no atomic pushes: the ledger and a branch can't move in one."""
+
+
+class RemoteStore(GitStore):
+    """The ledger of a remote, as far as it is known here."""
+
+    def __init__(self, folder: str, run: Run, remote: str, where: str, config: Config) -> None:
+        """`remote` is a name or a URL, `where` the user's checkout, `config` the repository's own git config."""
+        super().__init__(folder)
+        self._run = run
+        self.remote = remote
+        self._where = where
+        self._config = config
+        self._fallen_back = False
+
+    def tip(self) -> str | None:
+        """The last state known here."""
+        return self.ref(TIP)
+
+    def accept(self, commit: str) -> None:
+        """Take a state as the last one known."""
+        self.set_ref(TIP, commit)
+
+    @property
+    def ledger_ref(self) -> str:
+        """The ref on the remote that is the ledger."""
+        elsewhere = self.ref("refs/pw/remote/heads/main") is not None
+        fallback = self._fallen_back or (elsewhere and self.ref("refs/pw/remote/pw/main") is None)
+        return NAMESPACES["heads" if fallback else "pw"]
+
+    def fall_back(self) -> None:
+        """Use the branch that stands in for the ledger's ref, on a host that refuses other namespaces."""
+        self._fallen_back = True
+
+    def fetch(self, timeout: float = 60.0) -> str | None:
+        """The remote's current state, None where it has none; raises `OfflineError` with git's own words.
+
+        The first fetch is shallow. It asks for the one namespace only, and prunes in our own.
+        """
+        with self.lock():
+            first = self.ref(TIP) is None
+            done = self._git(
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+                "--prune",
+                *(["--depth=1"] if first else []),
+                self.remote,
+                *(
+                    f"+{ref.removesuffix('main')}*:refs/pw/remote/{name}/*"
+                    for name, ref in NAMESPACES.items()
+                ),
+                timeout=timeout,
+            )
+            if done.status != 0:
+                raise self._unreachable(done.err, late=done.late)
+            self.note_asked()
+            return self.ref("refs/pw/remote/pw/main") or self.ref("refs/pw/remote/heads/main")
+
+    def deepen(self) -> None:
+        """Fetch the history that the first, shallow fetch left out."""
+        if (self.path / "shallow").exists():
+            done = self._git(
+                "fetch", "--quiet", "--no-tags", "--unshallow", self.remote, self.ledger_ref, timeout=600
+            )
+            if done.status != 0:
+                raise self._unreachable(done.err, late=done.late)
+
+    def swap(self, old: str | None, new: str, moves: Sequence[Move] = (), ref: str | None = None) -> Swap:
+        """Push the new state if the remote still has the old one, with the user's branches if some are to move."""
+        ref = ref or self.ledger_ref
+        leases = [f"--force-with-lease={ref}:{old or ''}"]
+        leases += [f"--force-with-lease={move.ref}:{move.old}" for move in moves]
+        specs = [f"{new}:{ref}", *(f"{move.new}:{move.ref}" for move in moves)]
+        with tempfile.NamedTemporaryFile(prefix="trace-", dir=self.folder) as trace:
+            options = ["--porcelain", "--quiet", "--no-verify", "--no-signed", "--no-follow-tags"]
+            options += ["--recurse-submodules=no", *leases]
+            done = self._git(
+                *[
+                    "-c",
+                    "push.pushOption=",
+                    "push",
+                    *options,
+                    *(["--atomic"] if moves else []),
+                    self.remote,
+                    *specs,
+                ],
+                timeout=PUSH_TIMEOUT,
+                env={"GIT_TRACE2_EVENT": trace.name},
+                joint=bool(moves),
+            )
+            sent = b'"pack-objects"' in Path(trace.name).read_bytes()
+        if done.status == 0:
+            self._remember(ref, new)
+            return Swap.DONE
+        return self._refused(done.out.decode(errors="replace"), done.err, ref, sent=sent, late=done.late)
+
+    def purge(self) -> list[str]:
+        """Delete the ledger's ref from the remote, if it still is what is known here; what was deleted."""
+        tip = self.fetch()
+        if tip is None:
+            return []
+        ref = self.ledger_ref
+        options = ["--porcelain", "--quiet", "--no-verify", f"--force-with-lease={ref}:{tip}"]
+        done = self._git("push", *options, self.remote, f":{ref}", timeout=PUSH_TIMEOUT)
+        if done.status != 0:
+            raise FailedError(f"{self.remote} keeps {ref}: {_last_line(done.err.decode(errors='replace'))}")
+        return [f"{ref} on {self.remote}"]
+
+    def _remember(self, ref: str, new: str) -> None:
+        with self.lock():
+            self.accept(new)
+            name = next(name for name, one in NAMESPACES.items() if one == ref)
+            self.set_ref(f"refs/pw/remote/{name}/main", new)
+            self.note_asked()
+
+    def _refused(self, out: str, err: bytes, ref: str, *, sent: bool, late: bool) -> Swap:
+        verdicts = re.findall(
+            r"^!\t[^\t]*:(\S+)\t\[(?:remote )?(?:rejected|failure)\] ?\((.*)\)$", out, re.MULTILINE
+        )
+        words = [reason for name, reason in verdicts if name == ref] or [reason for _, reason in verdicts]
+        branch = next(
+            (f"{name}: {reason}" for name, reason in verdicts if name != ref and "atomic" not in reason), None
+        )
+        if words and "stale info" in words[0]:
+            return Swap.BEATEN
+        if branch is not None:
+            raise FailedError(f"the remote refuses {branch}", hint=_said(err) or "fetch it and look")
+        if words and RACES.search(words[0]):
+            return Swap.RACED
+        if words:
+            raise FailedError(f"{self.remote} refuses {ref}: {words[0]}", hint=_said(err) or _hint(words[0]))
+        if sent:
+            return Swap.LOST
+        raise self._unreachable(err, late=late)
+
+    def _unreachable(self, err: bytes, *, late: bool) -> PwError:
+        text = err.decode(errors="replace")
+        words = _last_line(text)
+        if "algorithm" in text and ("hash" in text or "mismatched" in text):
+            return ConfigError(f"{self.remote} is a SHA-256 repository", hint="git-pw needs a SHA-1 remote")
+        if NO_ATOMIC in text:
+            return NotAtomicError(words)
+        if late:
+            return OfflineError(f"{self.remote} doesn't answer", hint="try again, or see 'git pw doctor'")
+        if NO_ENTRY.search(text.replace("correct access rights", "")):
+            return FailedError(
+                f"{self.remote} refuses: {words}", hint="check your rights and credentials for it"
+            )
+        return OfflineError(
+            f"{self.remote} can't be reached: {words}", hint="nothing was changed; try again later"
+        )
+
+    def _git(
+        self,
+        *args: str,
+        timeout: float,
+        env: Mapping[str, str | None] | None = None,
+        joint: bool = False,
+    ) -> Finished:
+        """Run git in the private store with the repository's own settings; `joint`, in the repository with both."""
+        if joint:
+            with self._joined() as both:
+                return self._run(
+                    ["git", *args],
+                    cwd=self._where,
+                    env={**_ELSEWHERE, **both, **(env or {})},
+                    timeout=timeout,
+                )
+        settings = {"GIT_DIR": str(self.repo_path()), **_as_environment(self._relevant())}
+        return self._run(
+            ["git", *args], cwd=self._where, env={**_ELSEWHERE, **settings, **(env or {})}, timeout=timeout
+        )
+
+    def repo_path(self) -> Path:
+        """Where the private repository is, made if it isn't there yet."""
+        return Path(self.repo.path)
+
+    def _relevant(self) -> Iterator[tuple[str, str]]:
+        """What the repository's own config says of transports, credentials and this remote.
+
+        `pushurl` stands in for `url`: the ledger is read where it is written.
+        """
+        mine = f"remote.{self.remote}."
+        config = self._config()
+        pushes_elsewhere = any(key == f"{mine}pushurl" for key, _ in config)
+        for key, value in config:
+            if key in KEYS or key.startswith(SECTIONS) or key in {f"{mine}{name}" for name in REMOTE_KEYS}:
+                yield key, value
+            elif key == f"{mine}{'pushurl' if pushes_elsewhere else 'url'}":
+                yield f"{mine}url", value
+
+    @contextmanager
+    def _joined(self) -> Iterator[dict[str, str]]:
+        """The environment in which git sees the objects of both repositories."""
+        common = self.folder.parent
+        found = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.repo_path() / "objects")}
+        lines = b"".join(
+            path.read_bytes() for path in (common / "shallow", self.repo_path() / "shallow") if path.exists()
+        )
+        with tempfile.NamedTemporaryFile(prefix="shallow-", dir=self.folder) as file:
+            file.write(lines)
+            file.flush()
+            yield {**found, "GIT_SHALLOW_FILE": file.name} if lines else found
+
+
+_ELSEWHERE: dict[str, str | None] = dict.fromkeys(
+    (
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_PREFIX",
+        "GIT_COMMON_DIR",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_QUARANTINE_PATH",
+        "GIT_SHALLOW_FILE",
+        "GIT_REFLOG_ACTION",
+    )
+)
+"""What git sets for its hooks, and what would lead it astray elsewhere."""
+
+
+def _as_environment(settings: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """Git settings as the environment variables that carry them, after those that are there already."""
+    base = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    found: dict[str, str] = {}
+    count = base
+    for key, value in settings:
+        found[f"GIT_CONFIG_KEY_{count}"] = key
+        found[f"GIT_CONFIG_VALUE_{count}"] = value
+        count += 1
+    return {**found, "GIT_CONFIG_COUNT": str(count)} if count > base else {}
+
+
+def _said(err: bytes) -> str | None:
+    """What the server had to say."""
+    lines = [
+        line.removeprefix("remote:").strip()
+        for line in err.decode(errors="replace").splitlines()
+        if line.startswith("remote:")
+    ]
+    said = " ".join(line for line in lines if line)
+    return f"it says: {_printable(said)}" if said else None
+
+
+def _hint(words: str) -> str | None:
+    if "hidden" in words or "hook" in words:
+        return "the remote doesn't allow this ref: ask its administrator, or see 'git pw doctor'"
+    return None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [
+        line for line in lines if line.startswith(("fatal:", "remote:", "ERROR:", "error:", "ssh:"))
+    ] or lines
+    words = told[0] if told else "git gave no reason"
+    return _printable(re.sub(r"^(fatal|remote|error|ERROR): *", "", words))
+
+
+def _printable(text: str) -> str:
+    """A server's words without control characters, and without a password that a URL may hold."""
+    text = re.sub(r"://[^/@\s]*@", "://", text)
+    return "".join(letter for letter in text if letter.isprintable())[:500]

@@ -1,0 +1,237 @@
+"""What every store promises, and the private repository that all but one of them keep their objects in.
+
+The store is a bare repository of our own, `<common git dir>/pw/store.git`: pushes from it don't walk the user's
+history, and `git push --mirror`, `git gc` and `git fetch --prune` in the user's repository can't touch it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pygit2
+
+from gitpw.domain.board import Cells, Key
+from gitpw.errors import ConfigError
+from gitpw.ledger.commits import Entry, read, seconds
+from gitpw.ledger.snapshot import Empty, Snapshot, written
+
+PATIENCE = 5.0
+"""Seconds to wait for the store's lock: its owner may be suspended."""
+
+BULK = 500
+"""Changed cells from which one sync at the end is cheaper than one for each object (0.5 ms, measured)."""
+
+TIP = "refs/pw/tip"
+LOCAL = "refs/pw/locks/main"
+
+
+class Swap(Enum):
+    """How a compare-and-swap ended."""
+
+    DONE = "the new state is the current one"
+    BEATEN = "somebody else's is"
+    RACED = "refused like a lost race: look whether the state has moved, or something holds a lock file"
+    LOST = "the answer was lost"
+
+
+class Finished(NamedTuple):
+    """How a program ended; `late` if it was stopped at its time limit."""
+
+    status: int
+    out: bytes
+    err: bytes
+    late: bool = False
+
+
+class Run(Protocol):
+    """Run a program to its end; `env` is merged over the environment, None takes a variable out."""
+
+    def __call__(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        input: bytes | None = None,  # noqa: A002
+        timeout: float | None = None,
+    ) -> Finished:
+        """Run it."""
+
+
+class Move(NamedTuple):
+    """A branch of the user's that moves together with the ledger; `old` is empty where it must not exist yet."""
+
+    ref: str
+    old: str
+    new: str
+
+
+class Store(Protocol):
+    """Where states are kept: each a commit, one of them current."""
+
+    def tip(self) -> str | None:
+        """The last state known here, without asking anybody."""
+
+    def fetch(self, timeout: float = 60.0) -> str | None:
+        """The current state, None where there is none; raises `OfflineError`."""
+
+    def accept(self, commit: str) -> None:
+        """Take a fetched state as the last one known."""
+
+    def asked(self) -> datetime | None:
+        """When the current state was last known for sure; None where it always is."""
+
+    def cells(self, commit: str | None) -> Cells:
+        """The cells of a state."""
+
+    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
+        """Write a state that follows another; nothing points to it yet."""
+
+    def swap(self, old: str | None, new: str, moves: Sequence[Move] = ()) -> Swap:
+        """Make `new` current if `old` still is; raises `OfflineError` or `FailedError` where nothing was changed."""
+
+    def orphaned(self, commit: str) -> str:
+        """The same state without what led to it."""
+
+    def deepen(self) -> None:
+        """Bring the whole history here; raises `OfflineError`."""
+
+    def lock(self) -> contextlib.AbstractContextManager[bool]:
+        """Queue up with the other processes of this machine; False after `PATIENCE` seconds in vain."""
+
+    def history(self, commit: str) -> Iterator[Entry]:
+        """The operations that led to a state, newest first, as far back as they are here."""
+
+
+class GitStore:
+    """The part that stores on git objects have in common."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder` is ours: `<common git dir>/pw`."""
+        self.folder = Path(folder)
+        self.path = self.folder / "store.git"
+        self._repo: pygit2.Repository | None = None
+        self._locks = 0
+
+    @property
+    def repo(self) -> pygit2.Repository:
+        """The private repository, made at the first use."""
+        if self._repo is None:
+            pygit2.settings.owner_validation = False  # git has judged the user's repository around it
+            if not (self.path / "HEAD").exists():
+                with self.lock():
+                    pygit2.init_repository(str(self.path), bare=True)
+            try:
+                self._repo = pygit2.Repository(str(self.path))
+            except pygit2.GitError as error:
+                raise ConfigError(
+                    f"the store {self.path} can't be opened: {error}",
+                    hint="move it away: it is made anew from the remote",
+                ) from error
+        return self._repo
+
+    def ref(self, name: str) -> str | None:
+        """What a ref of the store points to."""
+        found = self.repo.references.get(name)
+        return None if found is None else str(found.target)
+
+    def set_ref(self, name: str, commit: str) -> None:
+        """Point a ref of the store somewhere."""
+        self.repo.references.create(name, pygit2.Oid(hex=commit), force=True)
+
+    def commit(self, name: str) -> pygit2.Commit | None:
+        """The commit of that name, None where it isn't here or is something else."""
+        found: object = self.repo.get(name)
+        return found if isinstance(found, pygit2.Commit) else None
+
+    def cells(self, commit: str | None) -> Cells:
+        """The cells of a state."""
+        if commit is None:
+            return Empty()
+        found = self.commit(commit)
+        if found is None:
+            raise ConfigError(
+                "the ledger's ref points to something that is no ledger", hint="see 'git pw doctor'"
+            )
+        return Snapshot(self.repo, found.tree)
+
+    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
+        """Write a state that follows another; nothing points to it yet."""
+        before = None if parent is None else self.commit(parent)
+        in_bulk = len(changes) > BULK
+        pygit2.settings.enable_fsync_gitdir(not in_bulk)
+        tree = written(self.repo, None if before is None else before.tree, changes)
+        if in_bulk:
+            os.sync()
+            pygit2.settings.enable_fsync_gitdir(True)
+        signature = pygit2.Signature("git-pw", "git-pw@localhost", seconds(at), 0)
+        parents = [] if before is None else [before.id]
+        return str(self.repo.create_commit(None, signature, signature, text, tree, parents))
+
+    def orphaned(self, commit: str) -> str:
+        """The same state without what led to it."""
+        found = self.commit(commit)
+        if found is None:
+            raise KeyError(commit)
+        made = self.repo.create_commit(None, found.author, found.committer, found.message, found.tree_id, [])
+        return str(made)
+
+    def deepen(self) -> None:
+        """Nothing to do where nothing was left out."""
+
+    def history(self, commit: str) -> Iterator[Entry]:
+        """The operations that led to a state, newest first, as far back as they are here."""
+        found = self.commit(commit)
+        while found is not None:
+            entry = read(found.message)
+            if entry is not None:
+                yield entry
+            found = self.commit(str(found.parent_ids[0])) if found.parent_ids else None
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Queue up with the other processes of this machine; False after `PATIENCE` seconds in vain."""
+        if self._locks:
+            yield True
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "store.lock").open("ab") as file:
+            got = _flocked(file.fileno())
+            self._locks += 1
+            try:
+                yield got
+            finally:
+                self._locks -= 1
+
+    def note_asked(self) -> None:
+        """Remember that the current state was known for sure just now."""
+        stamp = self.folder / "asked"
+        stamp.touch()
+        os.utime(stamp)
+
+    def asked(self) -> datetime | None:
+        """When the current state was last known for sure."""
+        with contextlib.suppress(OSError):
+            return datetime.fromtimestamp((self.folder / "asked").stat().st_mtime, UTC)
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _flocked(file: int) -> bool:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
