@@ -270,6 +270,10 @@ def start(board: Board, operation: Operation, request: Start) -> Outcome:
     if isinstance(found, Refused):
         return found
     task, claim = found
+    if task.status is TaskStatus.COMPLETED:
+        return Refused(
+            code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
+        )
     if task.status is TaskStatus.IN_PROGRESS:
         return Done(tasks=(task.id,), claim=claim.id, token=claim.token, changed=False)
     return _begun(board, operation, task, claim)

@@ -23,6 +23,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 from pydantic import Field, ValidationError
 
@@ -396,7 +397,9 @@ class Board:
         for number, held in enumerate(claim.locks):
             thing = self.seen(held.resource)
             if isinstance(thing, Path):
-                self._store(_trie(thing, f"!{claim.id}"), held.mode.encode())
+                key = _trie(thing, f"!{claim.id}")
+                if self._load(key) != Mode.EXCLUSIVE.encode():  # by another spelling of the same
+                    self._store(key, held.mode.encode())
             else:
                 self._store(("globs", claim.id, str(number)), held.to_json())
 
@@ -543,9 +546,12 @@ def _parsed(kind: type[R], key: Key, raw: bytes) -> R:
 
 def skills_key(skills: Sequence[str]) -> str:
     """A set of skills as one name."""
-    return "+".join(sorted({skill.replace("+", "%2B") for skill in skills})) or "-"
+    text = "+".join(sorted({quote(skill, safe="") or "%" for skill in skills}))
+    return "%2D" if text == "-" else text or "-"
 
 
 def skills_of(name: str) -> frozenset[str]:
     """The set of skills that a name stands for."""
-    return frozenset() if name == "-" else frozenset(part.replace("%2B", "+") for part in name.split("+"))
+    if name == "-":
+        return frozenset()
+    return frozenset("" if part == "%" else unquote(part) for part in name.split("+"))

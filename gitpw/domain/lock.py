@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gitpw.domain.ids import ClaimId, Instant, TaskId, WorkerId
 from gitpw.domain.record import Record
-from gitpw.domain.settings import Settings
+from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
 
@@ -35,7 +35,7 @@ class Lease(Record):
     `marks` holds, host by host, when a host first saw this version overdue (or impossibly long): see `ended`.
     """
 
-    duration: int = Field(ge=1)
+    duration: int = Field(ge=1, le=LONGEST_LEASE)
     written_at: Instant
     expires_at: Instant
     host: str
@@ -107,7 +107,7 @@ def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
 
 def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
     """Whether by this clock alone the lease and the tolerated skew have passed."""
-    return now > lease.expires_at + timedelta(seconds=settings.skew)
+    return now - timedelta(seconds=settings.skew) > lease.expires_at
 
 
 def implausible(lease: Lease, now: datetime, settings: Settings) -> bool:
@@ -124,11 +124,11 @@ def ended(lease: Lease, now: datetime, host: str, clocks: Mapping[str, datetime]
     """
     mark = lease.marks.get(host)
     if implausible(lease, now, settings):
-        return mark is not None and now > mark + timedelta(seconds=lease.duration + settings.skew)
+        return mark is not None and now - timedelta(seconds=lease.duration + settings.skew) > mark
     if not overdue(lease, now, settings):
         return False
     if lease.host == host:
         return True
     if any(other != host and overdue(lease, clock, settings) for other, clock in clocks.items()):
         return True
-    return mark is not None and now >= mark + timedelta(seconds=settings.suspicion)
+    return mark is not None and now - timedelta(seconds=settings.suspicion) >= mark

@@ -75,7 +75,10 @@ def resource(text: str, folder: str = "") -> Resource:
     if text.startswith(LITERAL):
         return Path(_normal(text.removeprefix(LITERAL), folder))
     if text.startswith(GLOB):
-        return Glob(_normal(text.removeprefix(GLOB), folder))
+        pattern = _normal(text.removeprefix(GLOB), folder)
+        if not pattern:
+            raise InvalidError(f"{text!r} matches nothing", hint="the whole repository is '.'")
+        return Glob(pattern)
     path = _normal(text, folder)
     return Path(path) if WILD.isdisjoint(text) else Glob(path)
 
@@ -101,7 +104,7 @@ def _normal(text: str, folder: str) -> str:
     names += inside
     if any(_is_git(name) for name in names):
         raise InvalidError(f"{text!r} is git's own", hint="only files of the work tree can be locked")
-    path = "/".join(names)
+    path = unicodedata.normalize("NFC", "/".join(names))
     if len(path.encode()) > LONGEST:
         raise InvalidError(f"that path is longer than {LONGEST} bytes", hint="lock a folder above it")
     return path
@@ -110,7 +113,8 @@ def _normal(text: str, folder: str) -> str:
 def _is_git(name: str) -> bool:
     """Whether some file system takes this name for `.git`."""
     visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
-    return visible.casefold().rstrip(". ") in {".git", "git~1"}
+    parts = (part.partition(":")[0] for part in visible.casefold().split("\\"))
+    return any(part.rstrip(". ") in {".git", "git~1"} for part in parts)
 
 
 class _Any(Enum):

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from gitpw.domain.record import Record
 
+LONGEST_LEASE = 366 * 86_400
+"""Seconds: no ledger can allow more."""
+
 
 class Settings(Record):
     """Durations are in seconds."""
@@ -13,4 +16,4 @@ class Settings(Record):
     case_insensitive: bool = False
     skew: int = Field(default=300, ge=0, le=86_400)
     suspicion: int = Field(default=600, ge=0, le=86_400)
-    longest_lease: int = Field(default=7 * 86_400, ge=60, le=366 * 86_400)
+    longest_lease: int = Field(default=7 * 86_400, ge=60, le=LONGEST_LEASE)

@@ -117,6 +117,10 @@ class Ledger:
             )
 
     def _fetched(self, timeout: float = 60.0) -> str | None:
+        with self.store.lock():
+            return self._fetch(timeout)
+
+    def _fetch(self, timeout: float) -> str | None:
         known = self.store.tip()
         tip = self.store.fetch(timeout)
         if tip is None and known is not None:

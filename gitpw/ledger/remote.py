@@ -83,22 +83,12 @@ class RemoteStore(GitStore):
         """
         with self.lock():
             first = self.ref(TIP) is None
-            done = self._git(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-recurse-submodules",
-                "--prune",
-                *(["--depth=1"] if first else []),
-                self.remote,
-                *(
-                    f"+{ref.removesuffix('main')}*:refs/pw/remote/{name}/*"
-                    for name, ref in NAMESPACES.items()
-                ),
-                timeout=timeout,
-            )
-            if done.status != 0:
+            options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--prune"]
+            options += ["--no-auto-maintenance", *(["--depth=1"] if first else [])]
+            specs = [f"+{ref.removesuffix('main')}*:refs/pw/remote/{name}/*" for name, ref in NAMESPACES.items()]
+            done = self._git("fetch", *options, "--", self.remote, *specs, timeout=timeout)
+            nothing_there = first and done.status == 1 and not done.err.strip()
+            if done.status != 0 and not nothing_there:
                 raise self._unreachable(done.err, late=done.late)
             self.note_asked()
             return self.ref("refs/pw/remote/pw/main") or self.ref("refs/pw/remote/heads/main")
@@ -107,7 +97,14 @@ class RemoteStore(GitStore):
         """Fetch the history that the first, shallow fetch left out."""
         if (self.path / "shallow").exists():
             done = self._git(
-                "fetch", "--quiet", "--no-tags", "--unshallow", self.remote, self.ledger_ref, timeout=600
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--unshallow",
+                "--",
+                self.remote,
+                self.ledger_ref,
+                timeout=600,
             )
             if done.status != 0:
                 raise self._unreachable(done.err, late=done.late)
@@ -120,17 +117,9 @@ class RemoteStore(GitStore):
         specs = [f"{new}:{ref}", *(f"{move.new}:{move.ref}" for move in moves)]
         with tempfile.NamedTemporaryFile(prefix="trace-", dir=self.folder) as trace:
             options = ["--porcelain", "--quiet", "--no-verify", "--no-signed", "--no-follow-tags"]
-            options += ["--recurse-submodules=no", *leases]
+            options += ["--recurse-submodules=no", *leases, *(["--atomic"] if moves else [])]
             done = self._git(
-                *[
-                    "-c",
-                    "push.pushOption=",
-                    "push",
-                    *options,
-                    *(["--atomic"] if moves else []),
-                    self.remote,
-                    *specs,
-                ],
+                *["-c", "push.pushOption=", "push", *options, "--", self.remote, *specs],
                 timeout=PUSH_TIMEOUT,
                 env={"GIT_TRACE2_EVENT": trace.name},
                 joint=bool(moves),
@@ -148,7 +137,7 @@ class RemoteStore(GitStore):
             return []
         ref = self.ledger_ref
         options = ["--porcelain", "--quiet", "--no-verify", f"--force-with-lease={ref}:{tip}"]
-        done = self._git("push", *options, self.remote, f":{ref}", timeout=PUSH_TIMEOUT)
+        done = self._git("push", *options, "--", self.remote, f":{ref}", timeout=PUSH_TIMEOUT)
         if done.status != 0:
             raise FailedError(f"{self.remote} keeps {ref}: {_last_line(done.err.decode(errors='replace'))}")
         return [f"{ref} on {self.remote}"]

@@ -1,0 +1,104 @@
+"""The composition root: the only file that names concrete classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gitpw.adapters.checkout import GitCheckout
+from gitpw.adapters.clock import SystemClock
+from gitpw.adapters.files import OwnFiles
+from gitpw.adapters.git import GitRepo
+from gitpw.adapters.hooks import GitHooks
+from gitpw.adapters.identity import host_name, identify
+from gitpw.adapters.policy import load_policy
+from gitpw.adapters.process import run
+from gitpw.adapters.worktree import GitWorktrees
+from gitpw.domain.board import Board
+from gitpw.domain.operation import Author
+from gitpw.domain.policy import Policy
+from gitpw.errors import ConfigError
+from gitpw.ledger.journal import Journal
+from gitpw.ledger.ledger import Ledger
+from gitpw.ledger.local import LocalStore
+from gitpw.ledger.remote import RemoteStore
+from gitpw.services.ports import Context
+
+
+def open_context(
+    *,
+    directory: str | None = None,
+    worker: str | None = None,
+    remote: str | None = None,
+    need_ledger: bool = True,
+    beginning: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Context:
+    """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
+
+    With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
+    `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
+    """
+    repo = GitRepo.discover(directory)
+    policy = load_policy(repo.root)
+    checkout = GitCheckout(repo.git_dir)
+    clock = SystemClock()
+    host = host_name(os.environ)
+    me, kind, name, _ = identify(
+        given=worker, environment=os.environ, own=checkout.own(), config=repo.config, host=host
+    )
+    folder = Path(repo.common_dir, "pw")
+    journal = Journal(folder / "journal")
+    mine = LocalStore(str(folder))
+    chosen = remote or _remote(repo, policy)
+    at_home = _begun_here(mine)
+    local = Ledger(mine, journal, clock.now, expected=policy.ledger)
+    far = None
+    if chosen is not None and (beginning or not at_home):
+        far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
+    elif chosen is not None:
+        tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
+    ledger = local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger)
+    if need_ledger:
+        _join(ledger, chosen)
+    return Context(
+        ledger=ledger,
+        repo=repo,
+        checkout=checkout,
+        worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        hooks=GitHooks(repo),
+        files=OwnFiles(repo, folder, policy, far),
+        policy=policy,
+        clock=clock,
+        me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
+        remote=chosen if far is not None else None,
+        tell=tell,
+        local=local if far is not None and at_home else None,
+        fall_back=far.fall_back if far is not None else None,
+        environment=os.environ,
+    )
+
+
+def _remote(repo: GitRepo, policy: Policy) -> str | None:
+    """The remote that has the ledger: as configured, else `origin`, else the only one."""
+    remotes = repo.remotes()
+    configured = repo.config("pw.remote") or policy.remote
+    if configured is not None:
+        return configured
+    if "origin" in remotes:
+        return "origin"
+    return remotes[0] if len(remotes) == 1 else None
+
+
+def _begun_here(store: LocalStore) -> bool:
+    """Whether this machine has a ledger of its own that hasn't moved to a remote."""
+    if not store.path.is_dir() or store.tip() is None:
+        return False
+    return not Board(store.cells(store.tip())).meta.moved
+
+
+def _join(ledger: Ledger, chosen: str | None) -> None:
+    if not ledger.known() and not ledger.fresh().begun:
+        where = f"{chosen} has no git-pw ledger" if chosen else "this repository has no git-pw ledger"
+        raise ConfigError(f"{where} yet", hint="git pw init")

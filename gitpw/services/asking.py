@@ -1,0 +1,122 @@
+"""What services have in common: asking the ledger as me, and finding out which task is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gitpw.domain.ids import TaskId, duration
+from gitpw.domain.lock import Claim, Held, Mode, merged_locks
+from gitpw.domain.operation import Done, Outcome, Request
+from gitpw.domain.resource import Glob, Path, resource
+from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
+from gitpw.ledger.ledger import Answer, Settled
+from gitpw.ledger.store import Move
+from gitpw.services.ports import Context, Own
+
+
+def granted(outcome: Outcome) -> Done:
+    """The outcome if it is a yes; a no is raised as the error that stands for it."""
+    if isinstance(outcome, Done):
+        return outcome
+    raise refusal(outcome.code, outcome.message, outcome.hint, outcome.data)
+
+
+def refusal(code: str, message: str, hint: str | None, data: dict[str, object]) -> PwError:
+    """A refusal as an error."""
+    return REFUSALS[code](message, hint, **data)
+
+
+def ask(
+    ctx: Context, request: Request, *, moves: Iterable[Move] = (), hold: bool = False
+) -> tuple[Done, Answer]:
+    """Ask the ledger as me, after what earlier commands left open is settled; raises what is refused."""
+    settle(ctx)
+    answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
+    return granted(answer.outcome), answer
+
+
+def settle(ctx: Context) -> list[Settled]:
+    """Find out what became of operations whose answer was lost, and say so; my claims are the caller's to finish."""
+    claims = []
+    for left in ctx.ledger.settle():
+        author, verb = left.operation.author, left.operation.request.verb
+        mine = (author.worker, author.place) == (ctx.me.worker, ctx.me.place)
+        if left.outcome is None:
+            continue
+        if verb == "claim" and isinstance(left.outcome, Done) and _stands(ctx, left.outcome):
+            claims += [left] if mine else []
+            continue
+        if isinstance(left.outcome, Done) and mine and verb != "claim":
+            ctx.tell(f"an earlier '{verb}' whose answer was lost had been applied")
+        ctx.ledger.journal.close(left.operation.id)
+    return claims
+
+
+def _stands(ctx: Context, outcome: Done) -> bool:
+    return outcome.claim is not None and ctx.ledger.board().claim(outcome.claim) is not None
+
+
+def here(ctx: Context) -> list[Own]:
+    """The claims of this checkout that are mine."""
+    return [own for own in ctx.checkout.own() if own.worker == ctx.me.worker]
+
+
+def my_task(ctx: Context, named: TaskId | None) -> tuple[TaskId, Own | None]:
+    """The task that is meant, and the claim by which this checkout remembers it.
+
+    A named one; else that of this checkout; else the only one that the ledger says is mine.
+    """
+    owned = [own for own in here(ctx) if own.task is not None]
+    if named is not None:
+        return named, next((own for own in owned if own.task == named), None)
+    if len(owned) == 1 and owned[0].task is not None:
+        return owned[0].task, owned[0]
+    worker = ctx.ledger.board().worker(ctx.me.worker)
+    tasks = list(worker.current_tasks) if worker else []
+    if len(tasks) == 1:
+        return tasks[0], next((own for own in owned if own.task == tasks[0]), None)
+    if tasks:
+        raise InvalidError(f"which task? you hold {', '.join(tasks)}", hint=f"name it: git pw … {tasks[0]}")
+    raise InvalidError(
+        f"{ctx.me.worker} holds no task", hint="'git pw claim' gets one; --as says who you are"
+    )
+
+
+def canonical(ctx: Context, names: Iterable[str]) -> tuple[str, ...]:
+    """What a person typed in the current folder, as the ledger names it; a tracked path is always literal."""
+    found = []
+    for name in names:
+        thing = resource(name, ctx.repo.prefix)
+        if isinstance(thing, Glob) and not name.startswith("glob:") and ctx.repo.tracked(thing.text):
+            thing = Path(thing.text)
+        found.append(str(thing))
+    return tuple(dict.fromkeys(found))
+
+
+def held(names: Iterable[str], *, shared: bool) -> tuple[Held, ...]:
+    """Resources in canonical form as locks."""
+    mode = Mode.SHARED if shared else Mode.EXCLUSIVE
+    return merged_locks(tuple(Held(resource=name, mode=mode) for name in names))
+
+
+def lease_seconds(ctx: Context, given: str | None) -> int:
+    """How long a lease is asked for; raises `InvalidError` for one that is no time at all."""
+    seconds = int(duration(given or ctx.policy.claim.lease).total_seconds())
+    if seconds < 1:
+        raise InvalidError("a lease must last", hint="for instance --lease 60m")
+    longest = ctx.ledger.board().settings.longest_lease if ctx.ledger.known() else seconds
+    if seconds > longest:
+        raise InvalidError(f"a lease lasts at most {longest // 86_400} days", hint="for instance --lease 60m")
+    return seconds
+
+
+def live(claim: Claim | None) -> Claim:
+    """A claim that was granted a moment ago."""
+    if claim is None:
+        raise ConfigError("the ledger lost a claim that it has just granted", hint="see 'git pw doctor'")
+    return claim
+
+
+def as_own(claim: Claim) -> Own:
+    """A claim as a checkout remembers it."""
+    return Own(claim.id, claim.token, claim.task, claim.worker)

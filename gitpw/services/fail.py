@@ -1,0 +1,22 @@
+"""Say that a task can't be done."""
+
+from __future__ import annotations
+
+from gitpw.domain.ids import TaskId
+from gitpw.domain.operation import Fail
+from gitpw.domain.task import Task
+from gitpw.errors import UsageError
+from gitpw.services.asking import ask, my_task
+from gitpw.services.ports import Context
+from gitpw.services.show_task import known_task
+
+
+def fail(ctx: Context, task: TaskId | None, reason: str) -> Task:
+    """The task, failed; its branch and worktree stay as they are."""
+    if not reason.strip():
+        raise UsageError("why did it fail?", hint="--reason 'the API is gone'")
+    name, own = my_task(ctx, task)
+    _, answer = ask(ctx, Fail(task=name, claim=own and own.claim, token=own and own.token, reason=reason))
+    if own is not None:
+        ctx.checkout.forget([own.claim])
+    return known_task(answer.board, name)

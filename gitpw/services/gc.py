@@ -1,0 +1,76 @@
+"""Tidy up: return what overdue claims hold, record what has landed, prune what was merged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitpw.domain.board import Board
+from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.lock import implausible, overdue
+from gitpw.domain.operation import Expire, Land, Landing, Suspect
+from gitpw.services.asking import ask, granted, settle
+from gitpw.services.base import landed_tip
+from gitpw.services.ports import Context
+from gitpw.services.worktrees import prune_worktrees
+
+
+class Collected(NamedTuple):
+    """What was tidied; with `dry_run`, what would be."""
+
+    expired: list[TaskId]
+    claims: list[ClaimId]
+    files: list[str]
+    landed: list[TaskId]
+    worktrees: list[str]
+    suspected: list[ClaimId]
+
+
+def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
+    """Everyone judges leases when claiming, so a late or missing run of this changes nothing but the view."""
+    settle(ctx)
+    board = ctx.ledger.fresh()
+    outcome = (ctx.ledger.preview if dry_run else ctx.ledger.transact)(Expire(), ctx.me).outcome
+    expired = granted(outcome)
+    landed = _landed(ctx, board, dry_run=dry_run)
+    suspected = [] if dry_run else _suspected(ctx, ctx.ledger.board())
+    return Collected(
+        expired=list(expired.tasks),
+        claims=[ClaimId(name) for name in expired.detail.get("claims", ())],
+        files=list(expired.detail.get("files", ())),
+        landed=landed,
+        worktrees=prune_worktrees(ctx, dry_run=dry_run),
+        suspected=suspected,
+    )
+
+
+def _landed(ctx: Context, board: Board, *, dry_run: bool) -> list[TaskId]:
+    """Record the tasks whose commits are on the base branch already, however they came there."""
+    queue = [merge for merge in board.merges() if merge.head is not None and merge.head != merge.base]
+    tip = landed_tip(ctx) if queue else None
+    if tip is None:
+        return []
+    there = [
+        Landing(task=merge.task_id, head=merge.head, commit=tip)
+        for merge in queue
+        if merge.head is not None and ctx.repo.ancestor(merge.head, tip)
+    ]
+    if there and not dry_run:
+        done, _ = ask(ctx, Land(landings=tuple(there)))
+        return list(done.tasks)
+    return [landing.task for landing in there]
+
+
+def _suspected(ctx: Context, board: Board) -> list[ClaimId]:
+    """Mark leases that look over to this clock alone, so that ten minutes from now it may act on its own."""
+    now = ctx.clock.now()
+    looks_over = [
+        claim.id
+        for claim in board.claims()
+        if not claim.queued
+        and ctx.me.host not in claim.lease.marks
+        and (overdue(claim.lease, now, board.settings) or implausible(claim.lease, now, board.settings))
+    ]
+    if not looks_over:
+        return []
+    done, _ = ask(ctx, Suspect(claims=tuple(looks_over)))
+    return [ClaimId(name) for name in done.detail.get("suspected", ())]

@@ -1,0 +1,203 @@
+"""What the hooks ask: may these files be committed, may these commits be pushed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gitpw.domain.board import Board
+from gitpw.domain.grant import holder, lost
+from gitpw.domain.ids import ClaimId, duration, isoformat
+from gitpw.domain.lock import Claim, Mode
+from gitpw.domain.operation import Start
+from gitpw.domain.resource import Glob, Resource, observed, overlap
+from gitpw.domain.task import TaskStatus
+from gitpw.errors import HeldError, InvalidError, OfflineError, PwError, StaleError
+from gitpw.services.asking import ask
+from gitpw.services.ports import Context, Own
+
+COMMIT_PATIENCE = 3.0
+PUSH_PATIENCE = 10.0
+"""Seconds that a commit and a push may wait for the remote."""
+
+NOBODY = "0" * 40
+
+GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
+"""Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
+
+
+class Violation(NamedTuple):
+    """A file that may not be changed here, and the claim that stands in the way, if it is one."""
+
+    file: str
+    claim: Claim | None
+    locked: str | None
+
+
+def pre_commit(ctx: Context) -> None:
+    """Judge the staged files by the last known locks, brought up to date when they are older than the policy says."""
+    files = ctx.repo.staged()
+    board = _recent(ctx)
+    if board is not None:
+        judge(ctx, board, files, "commit")
+
+
+def pre_push(ctx: Context, remote: str, lines: Iterable[str]) -> None:
+    """Judge the files of every commit that is new to our remote, by a fresh ledger."""
+    if remote != ctx.remote or not ctx.ledger.known():
+        return
+    pushed = [line.split() for line in lines]
+    heads = {local for _, local, there, _ in pushed if local != NOBODY and not there.startswith("refs/pw/")}
+    if not heads:
+        return
+    try:
+        board = ctx.ledger.fresh(PUSH_PATIENCE)
+    except OfflineError as error:
+        _offline(ctx, error)
+        board = ctx.ledger.board()
+    files = dict.fromkeys(file for head in sorted(heads) for file in ctx.repo.new_files(head, remote))
+    judge(ctx, board, list(files), "push")
+
+
+def post_commit(ctx: Context) -> None:
+    """The first commit says that the work has begun. It is a courtesy: what goes wrong here is not a commit's fault."""
+    if not ctx.ledger.known():
+        return
+    board = ctx.ledger.board()
+    for own in ctx.checkout.own():
+        task = board.task(own.task) if own.task is not None else None
+        if task is None or task.status is not TaskStatus.CLAIMED or task.claim != own.claim:
+            continue
+        try:
+            ask(ctx, Start(task=task.id, claim=own.claim, token=own.token))
+        except PwError as error:
+            ctx.tell(f"{task.id} could not be marked as begun: {error.message}")
+
+
+def refresh(ctx: Context) -> None:
+    """Bring the last known state up to date."""
+    ctx.ledger.fresh(PUSH_PATIENCE)
+
+
+def _recent(ctx: Context) -> Board | None:
+    """The last known state, fetched if it is too old; None where there is no ledger to judge by."""
+    if not ctx.ledger.known():
+        return None
+    asked = ctx.ledger.store.asked()
+    oldest = duration(ctx.policy.policy.refresh)
+    if asked is not None and ctx.clock.now() - asked > oldest:
+        try:
+            return ctx.ledger.fresh(COMMIT_PATIENCE)
+        except OfflineError as error:
+            _offline(ctx, error)
+    return ctx.ledger.board()
+
+
+def _offline(ctx: Context, error: OfflineError) -> None:
+    """What the policy says of not knowing."""
+    if ctx.policy.policy.offline == "block":
+        raise OfflineError(
+            f"{error.message}: the locks can't be checked",
+            hint='the policy says offline = "block"; try again later',
+        ) from error
+    asked = ctx.ledger.store.asked()
+    since = isoformat(asked) if asked is not None else "an unknown time"
+    ctx.tell(f"{error.message}: judged by the locks of {since}")
+
+
+def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
+    """Raise what forbids these files to be changed in this checkout: a lost claim, a foreign lock, a missing one."""
+    mine = _standing(ctx, board, verb)
+    found = [violation for file in files for violation in violations(ctx, board, mine, file)]
+    if not found:
+        return
+    held = [violation for violation in found if violation.claim is not None]
+    listed = [_public(violation) for violation in found]
+    if not held:
+        names = ", ".join(dict.fromkeys(violation.file for violation in found))
+        raise InvalidError(
+            f"{verb} refused: {names} may be changed only under a lock of your own",
+            hint=f"git pw lock -- {found[0].file}",
+            violations=listed,
+        )
+    raise HeldError(
+        f"{verb} refused: " + "; ".join(dict.fromkeys(map(_told, held))),
+        hint=f"git restore --staged -- {held[0].file}, or ask {held[0].claim.worker if held[0].claim else 'its holder'}",
+        holder=listed[found.index(held[0])]["holder"],
+        violations=listed,
+    )
+
+
+def _told(violation: Violation) -> str:
+    claim = violation.claim
+    if claim is None:
+        return violation.file
+    task = f" for {claim.task}" if claim.task else ""
+    until = "until it is merged" if claim.queued else f"until {isoformat(claim.lease.expires_at)}"
+    return f"{violation.file} is held by {claim.worker}{task} {until}"
+
+
+def _public(violation: Violation) -> dict[str, object]:
+    by = None if violation.claim is None else holder(violation.claim, violation.locked)
+    return {"file": violation.file, "holder": by}
+
+
+def _standing(ctx: Context, board: Board, verb: str) -> dict[ClaimId, Claim]:
+    """The claims by which this checkout is judged; one of its own that was taken away stops it."""
+    mine: dict[ClaimId, Claim] = {}
+    for own in _considered(ctx):
+        claim = board.claim(own.claim)
+        if claim is not None and claim.token == own.token:
+            mine[claim.id] = claim
+        elif own.task is not None and _was_taken(board, own):
+            story = lost(board, ctx.me.worker, own.claim, own.task)
+            raise StaleError(f"{verb} refused: {story.message}", hint=story.hint, taskId=own.task)
+        else:
+            ctx.checkout.forget([own.claim])
+    return mine
+
+
+def _considered(ctx: Context) -> list[Own]:
+    """A linked worktree is judged by its own claim; the main checkout by those of whoever says who they are."""
+    owned = list(ctx.checkout.own())
+    explicit = ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker")
+    if ctx.repo.git_dir != ctx.repo.common_dir or not explicit:
+        return owned
+    return [own for own in owned if own.worker == ctx.me.worker]
+
+
+def _was_taken(board: Board, own: Own) -> bool:
+    ending = board.ending(own.claim)
+    return ending is None or ending.how not in GIVEN_BACK
+
+
+def violations(ctx: Context, board: Board, mine: dict[ClaimId, Claim], file: str) -> list[Violation]:
+    """What stands against changing a file under these claims.
+
+    Somebody else's lock, unless it is shared and one of `mine` shares it; and for critical files, or for all under a
+    strict policy, the lack of an exclusive lock of one's own.
+    """
+    path = board.fold(observed(file))
+    shares = exclusive = False
+    foreign: list[tuple[Claim, str, Mode]] = []
+    for found, held in board.overlapping(path):
+        if found in mine:
+            shares = True
+            exclusive = exclusive or held.mode is Mode.EXCLUSIVE
+            continue
+        claim = board.claim(found)
+        if claim is not None:
+            foreign.append((claim, held.resource, held.mode))
+    against = [
+        Violation(file, claim, locked)
+        for claim, locked, mode in foreign
+        if not (mode is Mode.SHARED and shares)
+    ]
+    if against or exclusive or _matches(ctx.policy.policy.ignore, path):
+        return against
+    needed = ctx.policy.policy.enforce == "strict" or _matches(ctx.policy.policy.critical, path)
+    return [Violation(file, None, None)] if needed else []
+
+
+def _matches(patterns: Iterable[str], path: Resource) -> bool:
+    return any(overlap(Glob(pattern), path) for pattern in patterns)

@@ -1,0 +1,188 @@
+"""What services need of the outside, and the context that one command runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.operation import Author
+from gitpw.domain.policy import Policy
+from gitpw.ledger.ledger import Ledger
+
+__all__ = [
+    "Checkout",
+    "Clock",
+    "Context",
+    "Files",
+    "Hooks",
+    "Own",
+    "Repo",
+    "Worktree",
+    "Worktrees",
+]
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+
+class Repo(Protocol):
+    """The user's repository, seen from one of its checkouts. Paths are absolute, commits 40 (or 64) hex digits."""
+
+    root: str | None
+    git_dir: str
+    common_dir: str
+    prefix: str
+
+    def config(self, key: str) -> str | None:
+        """A value of git's configuration; the key in lower case."""
+
+    def remotes(self) -> Sequence[str]:
+        """The names of the remotes."""
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that a revision names."""
+
+    def branch(self) -> str | None:
+        """The branch that is checked out; None where HEAD is detached."""
+
+    def tracked(self, path: str) -> bool:
+        """Whether a path (relative to the root) is tracked, taken literally."""
+
+    def dirty(self) -> Sequence[str]:
+        """Uncommitted and untracked files of this checkout, relative to the root."""
+
+    def changed(self, base: str, head: str) -> Sequence[str]:
+        """The files that differ between two commits, both ends of a rename."""
+
+    def ancestor(self, one: str, of: str) -> bool:
+        """Whether a commit is contained in another."""
+
+    def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
+        """Bring the remote-tracking ref of one branch up to date; False where the remote can't be reached."""
+
+    def fetched_ago(self, remote: str, branch: str) -> float | None:
+        """Seconds since that ref was last brought up to date, if known."""
+
+    def run_pre_push(self, remote: str, lines: Sequence[str]) -> None:
+        """Run the user's own pre-push hooks, ours left out; raises `FailedError` where they refuse."""
+
+    def default_branch(self, remote: str | None) -> str:
+        """The branch that the remote's HEAD names, or the likeliest one."""
+
+    def inside(self, path: str) -> bool:
+        """Whether the current folder is in that one."""
+
+    def staged(self) -> Sequence[str]:
+        """The files that a commit made now would change; in a merge, where it differs from all its parents."""
+
+    def new_files(self, head: str, remote: str) -> Sequence[str]:
+        """The files that commits change which no remote-tracking ref of that remote contains."""
+
+    def delete_branch(self, branch: str, expected: str) -> bool:
+        """Delete a local branch if it still is where it is expected."""
+
+
+class Worktrees(Protocol):
+    """The linked worktrees of the user's repository."""
+
+    def all(self) -> Sequence[Worktree]:
+        """All linked worktrees, the main checkout left out."""
+
+    def find(self, task: TaskId) -> Worktree | None:
+        """The one that was made for a task."""
+
+    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+        """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
+
+        Whatever an interrupted earlier call left is finished. Raises `FailedError` where something that isn't ours
+        is in the way.
+        """
+
+    def dirty(self, worktree: Worktree) -> Sequence[str]:
+        """Uncommitted and untracked files, relative to the worktree."""
+
+    def remove(self, worktree: Worktree) -> None:
+        """Take a clean worktree away, keeping its branch; raises `FailedError` where it has changes."""
+
+    def repair(self) -> Sequence[str]:
+        """Mend what moved and prune what is gone; the names of what was done."""
+
+
+class Checkout(Protocol):
+    """What this checkout remembers in its own git dir."""
+
+    def place(self) -> str:
+        """A random id of this checkout, made at the first call."""
+
+    def own(self) -> Sequence[Own]:
+        """The claims of this checkout, in a linked worktree the one that it was made for."""
+
+    def remember(self, own: Own) -> None:
+        """Add a claim, or replace the one of the same id."""
+
+    def forget(self, claims: Sequence[ClaimId]) -> None:
+        """Drop claims that are no more."""
+
+
+class Hooks(Protocol):
+    """The hooks that git runs in the user's repository."""
+
+    def install(self) -> Sequence[str]:
+        """Put our shims in place, chained to what is there; the hooks that are new. Run again, it repairs."""
+
+    def uninstall(self) -> Sequence[str]:
+        """Take the shims out and put back what was there, byte for byte; the hooks that were taken out."""
+
+    def problems(self) -> Sequence[str]:
+        """Why hooks would not fire, in words; empty where all is well."""
+
+
+class Files(Protocol):
+    """What `init` writes besides hooks, and what `doctor` wants to know of this machine."""
+
+    def write(self, ledger: str) -> list[str]:
+        """Write `.gitpw.toml` if there is none, or the ledger's id into it; exclude our worktrees; what is new."""
+
+    def remove(self) -> list[str]:
+        """Take our folder in the git dir, our git settings and our excludes away; what was removed."""
+
+    def purge_remote(self) -> list[str]:
+        """Delete the ledger's refs from the remote; what was removed."""
+
+    def versions(self) -> list[tuple[str, str, str | None]]:
+        """The programs and libraries that matter: name, version, and the least that is needed."""
+
+    def shadowed(self) -> list[str]:
+        """Another `git-pw` that comes first on PATH."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who asks, from where, of which ledger, by which rules.
+
+    `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
+    the ref that stands in for its own on hosts that refuse it.
+    """
+
+    ledger: Ledger
+    repo: Repo
+    checkout: Checkout
+    worktrees: Worktrees
+    hooks: Hooks
+    files: Files
+    policy: Policy
+    clock: Clock
+    me: Author
+    remote: str | None
+    tell: Callable[[str], None] = field(default=lambda _: None)
+    local: Ledger | None = None
+    fall_back: Callable[[], None] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""Give a task back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitpw.domain.ids import TaskId
+from gitpw.domain.operation import Release
+from gitpw.domain.task import Task, TaskStatus
+from gitpw.errors import FailedError
+from gitpw.services.asking import ask, my_task
+from gitpw.services.ports import Context, Worktree
+from gitpw.services.show_task import known_task
+
+
+class Released(NamedTuple):
+    """The task, pending again, None where there was nothing to give back; notes on what was kept."""
+
+    task: Task | None
+    notes: list[str]
+
+
+def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = False) -> Released:
+    """Back into the queue. A worktree without changes goes, a branch with commits stays, and both are named."""
+    if task is None:
+        waiting = _nothing_left(ctx)
+        if waiting is not None:
+            return Released(None, [waiting])
+    name, own = my_task(ctx, task)
+    _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
+    found = known_task(answer.board, name)
+    if own is not None:
+        ctx.checkout.forget([own.claim])
+    tree = ctx.worktrees.find(name)
+    return Released(found, [] if tree is None else _cleared(ctx, tree, found, keep=keep_worktree))
+
+
+def _nothing_left(ctx: Context) -> str | None:
+    """What to say when all I have here is done already."""
+    board = ctx.ledger.board()
+    worker = board.worker(ctx.me.worker)
+    if worker is not None and worker.current_tasks:
+        return None
+    for merge in board.merges():
+        if merge.worker_id == ctx.me.worker:
+            return f"nothing to release: {merge.task_id} waits in the merge queue and keeps its locks until it lands"
+    done = [own.task for own in ctx.checkout.own() if own.task is not None and own.worker == ctx.me.worker]
+    for name in done:
+        task = board.task(name)
+        if task is not None and task.status is TaskStatus.COMPLETED:
+            return f"nothing to release: {name} is merged"
+    return None
+
+
+def _cleared(ctx: Context, tree: Worktree, task: Task, *, keep: bool) -> list[str]:
+    """Take away a worktree in which nothing would be lost; say what stays and why."""
+    dirty = ctx.worktrees.dirty(tree) if tree.present else ()
+    committed = tree.head is not None and tree.head != task.base
+    notes = []
+    if committed:
+        notes.append(f"kept branch {tree.branch}: it has commits")
+    if keep or dirty or tree.locked:
+        why = f": {len(dirty)} uncommitted or untracked files" if dirty else ""
+        return [*notes, f"kept worktree {tree.path}{why}"]
+    if ctx.repo.inside(tree.path):
+        return [
+            *notes,
+            f"kept worktree {tree.path}: you are in it ('git pw worktree remove {task.id}' from elsewhere)",
+        ]
+    try:
+        ctx.worktrees.remove(tree)
+    except FailedError as error:
+        return [*notes, f"kept worktree {tree.path}: {error.message}"]
+    if not committed and tree.branch is not None and tree.head is not None:
+        ctx.repo.delete_branch(tree.branch, tree.head)
+    return notes

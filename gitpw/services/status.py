@@ -1,0 +1,92 @@
+"""Who does what: the dashboard's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from gitpw.domain.board import Board
+from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.lock import Claim, overdue
+from gitpw.domain.merge import Merge, MergeState
+from gitpw.domain.progress import Progress
+from gitpw.domain.task import TaskStatus
+from gitpw.domain.worker import Worker, WorkerStatus
+from gitpw.services.ports import Context
+
+PATIENCE = 1.0
+"""Seconds that a look may wait for the network."""
+
+
+class Status(NamedTuple):
+    """All that the dashboard shows; `as_of` is when this was last known to be current."""
+
+    as_of: datetime | None
+    workers: list[Worker]
+    tasks: dict[str, int]
+    progress: list[Progress]
+    locks: list[dict[str, Any]]
+    claims: list[Claim]
+    merges: list[Merge]
+    warnings: list[str]
+    titles: dict[TaskId, str]
+    ledger: str
+    remote: str | None
+
+
+def status(ctx: Context, *, offline: bool = False) -> Status:
+    """The state, current if the remote answers in time, else the last one known, with a warning that says so."""
+    warnings = []
+    if offline:
+        board, as_of = ctx.ledger.board(), ctx.ledger.store.asked()
+    else:
+        board, as_of, error = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
+        if error is not None:
+            age = f"as of {isoformat(as_of)}" if as_of is not None else "of unknown age"
+            warnings.append(f"{error.message}: this is {age}")
+    now = ctx.clock.now()
+    claims = sorted(board.claims(), key=lambda claim: claim.token)
+    tasks = [claim.task for claim in claims if claim.task is not None]
+    merges = board.merges()
+    return Status(
+        as_of=as_of or now,
+        workers=[_seen(board, worker, claims, now) for worker in board.workers()],
+        tasks={status.value: board.meta.counts.get(status, 0) for status in TaskStatus},
+        progress=[found for found in map(board.progress, tasks) if found is not None],
+        locks=[lock for claim in claims for lock in claim.public()],
+        claims=claims,
+        merges=merges,
+        warnings=[*warnings, *_warnings(board, claims, merges, now)],
+        titles={name: task.title for name in tasks if (task := board.task(name)) is not None},
+        ledger=board.meta.ledger,
+        remote=ctx.remote,
+    )
+
+
+def _seen(board: Board, worker: Worker, claims: list[Claim], now: datetime) -> Worker:
+    """The worker as it looks now: offline when all that it holds is overdue."""
+    mine = [claim for claim in claims if claim.worker == worker.id and not claim.queued]
+    if mine and all(overdue(claim.lease, now, board.settings) for claim in mine):
+        return worker.but(status=WorkerStatus.OFFLINE)
+    return worker
+
+
+def _warnings(board: Board, claims: list[Claim], merges: list[Merge], now: datetime) -> Iterator[str]:
+    for claim in claims:
+        if not claim.queued and overdue(claim.lease, now, board.settings):
+            what = claim.task or ", ".join(held.resource for held in claim.locks)
+            since = isoformat(claim.lease.expires_at)
+            yield f"{claim.worker} is lost: its lease on {what} ended at {since} ('git pw gc' returns it)"
+    for merge in merges:
+        if merge.state in {MergeState.CONFLICT, MergeState.FAILED}:
+            yield f"{merge.task_id} did not merge: {merge.detail or merge.state}"
+    for task in board.waiting():
+        for name in board.unmet(task):
+            needed = board.task(name)
+            if needed is None or needed.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+                yield f"{task.id} is blocked by {name}, which {'is gone' if needed is None else f'is {needed.status}'}"
+    for host, clock in board.meta.hosts.items():
+        ahead = (clock.at - now).total_seconds()
+        if ahead > board.settings.skew:
+            yield f"the clock of {host} is at least {ahead / 60:.0f} minutes ahead of this one"

@@ -1,0 +1,25 @@
+"""Take out what `init` put in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitpw.services.ports import Context
+
+
+class Uninstalled(NamedTuple):
+    """What was taken out, and what was left because it may hold work."""
+
+    removed: list[str]
+    kept: list[str]
+
+
+def uninstall(ctx: Context, *, purge_remote: bool = False) -> Uninstalled:
+    """Hooks, our settings and our folder go; worktrees and branches stay, and are named."""
+    kept = [f"worktree {tree.path}" for tree in ctx.worktrees.all() if tree.own is not None]
+    removed = []
+    if purge_remote:
+        removed += ctx.files.purge_remote()
+    removed += [f"hook {name}" for name in ctx.hooks.uninstall()]
+    removed += ctx.files.remove()
+    return Uninstalled(removed, kept)
