@@ -1,0 +1,123 @@
+"""`git pw claim`: the best task for me, with its locks, branch and worktree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from gitpw.cli.commands import OptionalValue, command, option
+from gitpw.cli.output import left
+from gitpw.cli.request import lease as a_lease
+from gitpw.cli.request import maybe_task, waiting
+from gitpw.errors import NothingError, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gitpw.cli.session import Session
+    from gitpw.services.claim import Claimed
+
+
+@command(
+    "claim",
+    "git pw claim",
+    "git pw claim task-007 --file src/auth --wait 10m",
+    'cd "$(git pw claim --print-path)"',
+    "git pw claim --json --explain",
+)
+@click.argument("task", required=False)
+@option(
+    "--file",
+    "files",
+    files=True,
+    multiple=True,
+    metavar="R",
+    help="A file, folder or glob to lock too; may be repeated.",
+)
+@option("--shared", is_flag=True, help="Take the locks shared: others may share them.")
+@option("--no-worktree", is_flag=True, help="Work in this checkout.")
+@option("--lease", metavar="D", help="How long it stands without a sign of life.  [default: 60m]")
+@option(
+    "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
+)
+@option("--explain", is_flag=True, help="Say why each other task wasn't chosen.")
+@option("--print-path", is_flag=True, help="Print the worktree's path and nothing else.")
+def claim(
+    session: Session,
+    *,
+    task: str | None,
+    files: tuple[str, ...],
+    shared: bool,
+    no_worktree: bool,
+    lease: str | None,
+    wait: str | None,
+    explain: bool,
+    print_path: bool,
+) -> None:
+    """Claim a task, the named one or the best for me.
+
+    Takes the task, its locks, a branch and a worktree, or nothing at all. Without TASK it is always a new one; naming one that I hold answers the same again.
+    """
+    if print_path and no_worktree:
+        raise UsageError(
+            "--print-path needs a worktree", hint="leave out one of --print-path and --no-worktree"
+        )
+    from gitpw.services.claim import claim as run
+
+    name, lease = maybe_task(task), a_lease(lease)
+    context = session.open(changes=True)
+    try:
+        done = run(
+            context,
+            task=name,
+            files=list(files),
+            shared=shared,
+            worktree=not no_worktree,
+            lease=lease,
+            wait=waiting(wait, context),
+            explain=explain,
+        )
+    except NothingError as error:
+        if explain and not session.json:
+            _explain(session, error.data.get("reasons"))
+        raise
+    session.notes(done.notes)
+    if not session.json:
+        _explain(session, done.reasons)
+    if print_path and not session.json:
+        session.raw(done.worktree or context.repo.root or "")
+        return
+    lines = _told(done, context.clock.now())
+    session.report(_data(done), *lines, brief=[done.task.id])
+
+
+def _data(done: Claimed) -> dict[str, object]:
+    data: dict[str, object] = {
+        "task": done.task,
+        "lock": done.claim.public()[0],
+        "worktree": done.worktree,
+        "branch": done.branch,
+    }
+    return data if done.reasons is None else {**data, "reasons": [one.public() for one in done.reasons]}
+
+
+def _told(done: Claimed, now: datetime) -> list[str]:
+    lines = [f"claimed {done.task.id}: {done.task.title}"]
+    if done.branch:
+        lines.append(f"  branch    {done.branch}")
+    if done.worktree:
+        lines.append(f"  worktree  {done.worktree}")
+    lines += [f"  {held.mode.value:<9} {held.resource}" for held in done.claim.locks]
+    lines.append(f"  lease     {left(done.claim.lease.expires_at, now)}")
+    return lines
+
+
+def _explain(session: Session, reasons: object) -> None:
+    """Why not the other tasks; from an error's data or from the answer."""
+    if not isinstance(reasons, Iterable):
+        return
+    for one in reasons:
+        told = one if isinstance(one, dict) else one.public()
+        session.complain(f"not {told['taskId']}: {told['reason']}")

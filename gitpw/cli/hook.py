@@ -1,0 +1,63 @@
+"""`git pw hook`: what the shims in the hooks folder call."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gitpw.cli.commands import group
+
+if TYPE_CHECKING:
+    from gitpw.cli.session import Session
+
+
+@group("hook", "git pw hook pre-commit", hidden=True)
+def hook() -> None:
+    """Run one of our hooks; git calls it."""
+
+
+@hook.command("pre-commit", "git pw hook pre-commit")
+def pre_commit(session: Session) -> None:
+    """Refuse to commit what someone else holds."""
+    from gitpw.services.guard import pre_commit as run
+
+    run(session.open(need_ledger=False))
+    session.answer({})
+
+
+@hook.command("pre-push", "git pw hook pre-push origin https://example.com/shop.git < lines")
+@click.argument("remote")
+@click.argument("url")
+def pre_push(session: Session, remote: str, url: str) -> None:
+    """Refuse to push what someone else holds; git's lines come on stdin."""
+    from gitpw.services.guard import pre_push as run
+
+    del url
+    run(session.open(need_ledger=False), remote, _lines())
+    session.answer({})
+
+
+def _lines() -> list[str]:
+    """Standard input; ref names may be any bytes."""
+    raw = sys.stdin.buffer.read() if sys.stdin else b""
+    return [line for line in raw.decode(errors="surrogateescape").split("\n") if line]
+
+
+@hook.command("post-commit", "git pw hook post-commit")
+def post_commit(session: Session) -> None:
+    """Take note of a commit: it is a sign of life."""
+    from gitpw.services.guard import post_commit as run
+
+    run(session.open(need_ledger=False))
+    session.answer({})
+
+
+@hook.command("refresh", "git pw hook refresh")
+def refresh(session: Session) -> None:
+    """Bring the local snapshot of the locks up to date."""
+    from gitpw.services.guard import refresh as run
+
+    run(session.open(need_ledger=False))
+    session.answer({})

@@ -1,0 +1,194 @@
+"""One run of the command line: what its global options say, and the one way in which it answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from gitpw.cli.output import aligned, plain, safe, span
+from gitpw.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gitpw.errors import PwError
+    from gitpw.services.ports import Context
+
+PLAIN = {"dumb", "unknown"}
+"""Values of $TERM that promise nothing."""
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads stdout any more: the end of `git pw log | head`."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Tell a closed stdout from any other broken pipe."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+
+
+@dataclass
+class Session:
+    """The global options, and how to open the repository and answer by them.
+
+    `json` is known before the words are parsed, so that even a usage error is a document. People's results go to
+    stdout; notes, progress and errors to stderr.
+    """
+
+    json: bool = False
+    directory: str | None = None
+    worker: str | None = None
+    quiet: bool = False
+    verbose: int = 0
+    colour: bool = True
+    dry_run: bool = False
+    answered: bool = field(default=False, init=False)
+
+    def open(
+        self,
+        *,
+        remote: str | None = None,
+        need_ledger: bool = True,
+        beginning: bool = False,
+        changes: bool = False,
+    ) -> Context:
+        """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
+
+        The others are as in `gitpw.app.open_context`.
+        """
+        if changes and self.dry_run:
+            raise UsageError(
+                "this command can't be tried with --dry-run", hint="leave it out; nothing was changed"
+            )
+        from gitpw.app import open_context
+
+        if self.verbose:
+            self._follow_log()
+        return open_context(
+            directory=self.directory,
+            worker=self.worker,
+            remote=remote,
+            need_ledger=need_ledger,
+            beginning=beginning,
+            tell=self.note,
+        )
+
+    def _follow_log(self) -> None:
+        import logging
+
+        log = logging.getLogger("gitpw")
+        log.setLevel(logging.INFO if self.verbose == 1 else logging.DEBUG)
+        if not log.handlers:
+            log.addHandler(logging.StreamHandler())
+
+    def answer(self, data: Mapping[str, object], *lines: str) -> None:
+        """Success: one JSON document, or lines for people (shown even when quiet)."""
+        if self.json:
+            self._document({"ok": True, **plain(data)})
+        else:
+            self._lines(lines)
+
+    def report(self, data: Mapping[str, object], *lines: str, brief: Sequence[str] = ()) -> None:
+        """Success of a change: as `answer`, but with `-q` only what a script would want."""
+        lines = tuple(brief) if self.quiet else lines
+        if self.dry_run:
+            data = {**data, "dryRun": True}
+            self.note("dry run: nothing was changed")
+        self.answer(data, *lines)
+
+    def table(
+        self, data: Mapping[str, object], head: Sequence[str], rows: Sequence[Sequence[str]], none: str
+    ) -> None:
+        """Success with a list: drawn on a terminal, plain aligned columns elsewhere."""
+        if self.json:
+            self.answer(data)
+        elif not rows:
+            self.note(none)
+        elif self.terminal:
+            from gitpw.cli.drawing import console, draw_rows
+
+            draw_rows(console(colour=self.colour), head, rows)
+        else:
+            self._lines(aligned([head, *rows]))
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks at stdout and it can show more than lines."""
+        return (
+            not self.json and bool(sys.stdout) and sys.stdout.isatty() and os.environ.get("TERM") not in PLAIN
+        )
+
+    def raw(self, text: str) -> None:
+        """A path on a line of its own, byte for byte: for `cd "$(…)"`."""
+        if sys.stdout:
+            self.flush()
+            with _reading():
+                sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+                sys.stdout.buffer.flush()
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, for people."""
+        if not self.quiet:
+            self.complain(text)
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Several of them."""
+        for text in texts:
+            self.note(text)
+
+    def aged(self, as_of: datetime | None, context: Context) -> None:
+        """Say how old an answer is, where the remote couldn't be asked."""
+        if as_of is not None:
+            self.note(f"the remote can't be asked: this is {span(context.clock.now() - as_of)} old")
+
+    def complain(self, text: str) -> None:
+        """Something that a person must see, quiet or not; nobody there to see it is no reason to stop."""
+        with suppress(OSError):
+            _write(sys.stderr, f"{safe(text)}\n")
+
+    def refuse(self, error: PwError) -> None:
+        """Say what went wrong; with `--json`, as the one document if there wasn't one."""
+        if self.json and not self.answered:
+            told = {"ok": False, "code": error.code, "message": error.message, "hint": error.hint}
+            with suppress(OSError, ReaderGoneError):
+                self._document({**told, **plain(error.data), **told})
+                return
+        self.complain(error.message)
+        if error.hint:
+            self.complain(f"hint: {error.hint}")
+
+    def flush(self) -> None:
+        """Push out what was printed; raises OSError where it can't be written."""
+        with _reading():
+            if sys.stdout:
+                sys.stdout.flush()
+
+    def _document(self, data: Mapping[str, object]) -> None:
+        import json
+
+        text = json.dumps(data, allow_nan=False)
+        self.answered = True
+        with _reading():
+            _write(sys.stdout, f"{text}\n")
+        self.flush()
+
+    def _lines(self, lines: Iterable[str]) -> None:
+        with _reading():
+            for line in lines:
+                _write(sys.stdout, f"{safe(line)}\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write to a stream that may be closed or know few letters."""
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

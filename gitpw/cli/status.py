@@ -1,0 +1,60 @@
+"""`git pw status`: who does what, what is stuck, and what merges next."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from gitpw.cli.commands import command, option
+from gitpw.cli.dashboard import Dashboard, dashboard, lines
+from gitpw.cli.output import aligned
+
+if TYPE_CHECKING:
+    from gitpw.cli.session import Session
+    from gitpw.services.status import Status
+
+
+@command("status", "git pw status", "git pw status --json", "git pw status --offline")
+@option("--offline", is_flag=True, help="Ask nobody: show what is known here.")
+def status(session: Session, offline: bool) -> None:
+    """Show who does what, and what needs a look.
+
+    Workers, tasks, progress, locks, the merge queue and warnings.
+    """
+    from gitpw.services.status import status as run
+
+    context = session.open()
+    found = run(context, offline=offline)
+    if session.json:
+        session.answer(_data(found))
+        return
+    board = dashboard(found, context.clock.now())
+    if session.terminal:
+        from gitpw.cli.drawing import console, draw_dashboard
+
+        draw_dashboard(console(colour=session.colour), board)
+    else:
+        session.answer({}, *_lines(board))
+
+
+def _data(found: Status) -> dict[str, object]:
+    return {
+        "asOf": found.as_of,
+        "workers": found.workers,
+        "tasks": found.tasks,
+        "progress": found.progress,
+        "locks": found.locks,
+        "merges": [one.public(place) for place, one in enumerate(found.merges, 1)],
+        "warnings": found.warnings,
+        "ledger": found.ledger,
+        "remote": found.remote,
+    }
+
+
+def _lines(board: Dashboard) -> list[str]:
+    """The dashboard for a pipe, its rows aligned."""
+    told: list[str] = []
+    for is_text, group in groupby(lines(board), lambda one: isinstance(one, str)):
+        block = list(group)
+        told += map(str, block) if is_text else aligned(block)
+    return told

@@ -1,0 +1,55 @@
+"""Upkeep: health and gc."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitpw.cli.commands import command
+from gitpw.cli.output import counted
+from gitpw.errors import FailedError
+
+if TYPE_CHECKING:
+    from gitpw.cli.session import Session
+    from gitpw.services.gc import Collected
+
+
+@command("health", "git pw health", "git pw health --json || notify-send 'git pw needs a look'")
+def health(session: Session) -> None:
+    """Exit with 1 when something needs a look.
+
+    For CI and monitors: when a worker is lost or a lock overdue, for instance.
+    """
+    from gitpw.services.health import health as run
+
+    problems = run(session.open())
+    if not problems:
+        session.report({"problems": []}, "all well")
+        return
+    if not session.json:
+        for one in problems:
+            session.complain(one)
+    raise FailedError(
+        f"{counted(len(problems), 'problem')} found", hint="see 'git pw status'", problems=problems
+    )
+
+
+@command("gc", "git pw gc", "git pw gc --dry-run")
+def gc(session: Session) -> None:
+    """Return what overdue claims hold, and tidy up.
+
+    Their tasks go back to the queue; merged worktrees and old records are pruned. A late run changes nothing: leases
+    are judged at each claim.
+    """
+    from gitpw.services.gc import gc as run
+
+    done = run(session.open(), dry_run=session.dry_run)
+    names = ("expired", "claims", "files", "landed", "worktrees", "suspected")
+    session.report({name: getattr(done, name) for name in names}, *(_told(done) or ["nothing to tidy"]))
+
+
+def _told(done: Collected) -> list[str]:
+    lines = [f"expired {name}: back in the queue" for name in done.expired]
+    lines += [f"unlocked {name}" for name in done.files]
+    lines += [f"landed {name}" for name in done.landed]
+    lines += [f"removed worktree {name}" for name in done.worktrees]
+    return lines + [f"overdue by this clock, to be confirmed: {name}" for name in done.suspected]

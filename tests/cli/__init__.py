@@ -1,0 +1,1 @@
+"""The command line against fake services: what it parses, prints and exits with."""
