@@ -5,25 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitpw.adapters.checkout import GitCheckout
-from gitpw.adapters.clock import SystemClock
-from gitpw.adapters.files import OwnFiles
+from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
-from gitpw.adapters.hooks import GitHooks
-from gitpw.adapters.identity import host_name, identify
-from gitpw.adapters.policy import load_policy
-from gitpw.adapters.process import run
-from gitpw.adapters.worktree import GitWorktrees
-from gitpw.domain.board import Board
-from gitpw.domain.operation import Author
-from gitpw.domain.policy import Policy
-from gitpw.errors import ConfigError
-from gitpw.ledger.journal import Journal
-from gitpw.ledger.ledger import Ledger
-from gitpw.ledger.local import LocalStore
-from gitpw.ledger.remote import RemoteStore
-from gitpw.services.ports import Context
+
+if TYPE_CHECKING:
+    from gitpw.domain.policy import Policy
+    from gitpw.ledger.ledger import Ledger
+    from gitpw.ledger.local import LocalStore
+    from gitpw.services.ports import Context
 
 
 def open_context(
@@ -33,14 +24,60 @@ def open_context(
     remote: str | None = None,
     need_ledger: bool = True,
     beginning: bool = False,
+    pushes: bool = False,
+    dry_run: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
     """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
 
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
+    With `dry_run` everything is decided and nothing is changed. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
     """
     repo = GitRepo.discover(directory)
+    likely = remote or _remote(repo, None)
+    early = open_early(repo, likely) if pushes and not dry_run else None
+    return _assembled(
+        repo,
+        worker,
+        remote,
+        early,
+        need_ledger=need_ledger,
+        beginning=beginning,
+        likely=likely,
+        dry_run=dry_run,
+        tell=tell,
+    )
+
+
+def _assembled(
+    repo: GitRepo,
+    worker: str | None,
+    remote: str | None,
+    early: EarlyPush | None,
+    *,
+    need_ledger: bool,
+    beginning: bool,
+    likely: str | None,
+    dry_run: bool,
+    tell: Callable[[str], None],
+) -> Context:
+    """The rest, with what is slow to import."""
+    from gitpw.adapters.checkout import GitCheckout
+    from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.files import OwnFiles
+    from gitpw.adapters.hooks import GitHooks
+    from gitpw.adapters.identity import host_name, identify
+    from gitpw.adapters.policy import load_policy
+    from gitpw.adapters.process import run
+    from gitpw.adapters.worktree import GitWorktrees
+    from gitpw.domain.operation import Author
+    from gitpw.ledger.journal import Journal
+    from gitpw.ledger.ledger import Ledger
+    from gitpw.ledger.local import LocalStore
+    from gitpw.ledger.remote import RemoteStore
+    from gitpw.services.ports import Context
+
     policy = load_policy(repo.root)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
@@ -53,13 +90,16 @@ def open_context(
     mine = LocalStore(str(folder))
     chosen = remote or _remote(repo, policy)
     at_home = _begun_here(mine)
-    local = Ledger(mine, journal, clock.now, expected=policy.ledger)
+    local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     far = None
     if chosen is not None and (beginning or not at_home):
         far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
+        far.opened = early if chosen == likely else None
     elif chosen is not None:
         tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
-    ledger = local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger)
+    ledger = (
+        local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
+    )
     if need_ledger:
         _join(ledger, chosen)
     return Context(
@@ -76,14 +116,15 @@ def open_context(
         tell=tell,
         local=local if far is not None and at_home else None,
         fall_back=far.fall_back if far is not None else None,
+        dry_run=dry_run,
         environment=os.environ,
     )
 
 
-def _remote(repo: GitRepo, policy: Policy) -> str | None:
+def _remote(repo: GitRepo, policy: Policy | None) -> str | None:
     """The remote that has the ledger: as configured, else `origin`, else the only one."""
     remotes = repo.remotes()
-    configured = repo.config("pw.remote") or policy.remote
+    configured = repo.config("pw.remote") or (policy.remote if policy else None)
     if configured is not None:
         return configured
     if "origin" in remotes:
@@ -95,10 +136,14 @@ def _begun_here(store: LocalStore) -> bool:
     """Whether this machine has a ledger of its own that hasn't moved to a remote."""
     if not store.path.is_dir() or store.tip() is None:
         return False
+    from gitpw.domain.board import Board
+
     return not Board(store.cells(store.tip())).meta.moved
 
 
 def _join(ledger: Ledger, chosen: str | None) -> None:
+    from gitpw.errors import ConfigError
+
     if not ledger.known() and not ledger.fresh().begun:
         where = f"{chosen} has no git-pw ledger" if chosen else "this repository has no git-pw ledger"
         raise ConfigError(f"{where} yet", hint="git pw init")

@@ -64,10 +64,10 @@ def claim(
         raise UsageError(
             "--print-path needs a worktree", hint="leave out one of --print-path and --no-worktree"
         )
+    name, lease = maybe_task(task), a_lease(lease)
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.claim import claim as run
 
-    name, lease = maybe_task(task), a_lease(lease)
-    context = session.open(changes=True)
     try:
         done = run(
             context,

@@ -34,8 +34,7 @@ def pre_push(session: Session, remote: str, url: str) -> None:
     """Refuse to push what someone else holds; git's lines come on stdin."""
     from gitpw.services.guard import pre_push as run
 
-    del url
-    run(session.open(need_ledger=False), remote, _lines())
+    run(session.open(need_ledger=False), remote, url, _lines())
     session.answer({})
 
 

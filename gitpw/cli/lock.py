@@ -41,10 +41,10 @@ def lock(
 
     No task is needed. Locking again what I hold renews it.
     """
+    lease = a_lease(lease)
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.lock import lock as run
 
-    lease = a_lease(lease)
-    context = session.open(changes=True)
     done = run(
         context, list(resources), shared=shared, lease=lease, wait=waiting(wait, context), reason=reason
     )
@@ -75,9 +75,10 @@ def unlock(session: Session, resources: tuple[str, ...], all_: bool, force: bool
         raise UsageError("name what to unlock, or --all", hint="'git pw locks' shows what is locked")
     if force and not (reason or "").strip():
         raise UsageError("--force needs --reason", hint="the holder will want to know why")
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.unlock import unlock as run
 
-    done = run(session.open(changes=True), list(resources), all_=all_, force=force, reason=reason)
+    done = run(context, list(resources), all_=all_, force=force, reason=reason)
     session.notes(done.notes)
     lines = [f"unlocked {name}" for name in done.files] or ["nothing was locked"]
     session.report({"unlocked": done.files, "notes": done.notes}, *lines)

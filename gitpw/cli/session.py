@@ -59,12 +59,15 @@ class Session:
         need_ledger: bool = True,
         beginning: bool = False,
         changes: bool = False,
+        pushes: bool = False,
+        rehearsed: bool = False,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
 
+        `rehearsed` commands can be tried all the same: their services change nothing in a dry run.
         The others are as in `gitpw.app.open_context`.
         """
-        if changes and self.dry_run:
+        if changes and self.dry_run and not rehearsed:
             raise UsageError(
                 "this command can't be tried with --dry-run", hint="leave it out; nothing was changed"
             )
@@ -78,6 +81,8 @@ class Session:
             remote=remote,
             need_ledger=need_ledger,
             beginning=beginning,
+            pushes=pushes,
+            dry_run=self.dry_run and rehearsed,
             tell=self.note,
         )
 

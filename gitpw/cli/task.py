@@ -88,7 +88,9 @@ def add(session: Session, title: str, **fields: Any) -> None:
     from gitpw.domain.operation import NewTask
     from gitpw.services.add_tasks import add_tasks
 
-    made = add_tasks(session.open(changes=True), [built(NewTask, title=title, **_common(**fields))])[0]
+    made = add_tasks(
+        session.open(changes=True, rehearsed=True), [built(NewTask, title=title, **_common(**fields))]
+    )[0]
     session.report({"task": made}, f"added {made.id}: {made.title}", brief=[made.id])
 
 
@@ -194,7 +196,7 @@ def edit(session: Session, task_id: str, title: str | None, no_after: tuple[str,
     changes = {**_common(**fields), "title": title, "no_after": tuple(map(a_task, no_after)) or None}
     if all(change is None for change in changes.values()):
         raise UsageError("nothing to change was given", hint="'git-pw task edit -h' lists what can be")
-    done = edit_task(session.open(changes=True), built(Edit, task=a_task(task_id), **changes))
+    done = edit_task(session.open(changes=True, rehearsed=True), built(Edit, task=a_task(task_id), **changes))
     session.report({"task": done}, f"changed {done.id}: {done.title}")
 
 
@@ -204,7 +206,7 @@ def cancel(session: Session, task_id: str) -> None:
     """Take a task that isn't wanted any more out of the queue."""
     from gitpw.services.cancel_task import cancel_task
 
-    done = cancel_task(session.open(changes=True), a_task(task_id))
+    done = cancel_task(session.open(changes=True, rehearsed=True), a_task(task_id))
     session.report({"task": done}, f"cancelled {done.id}: {done.title}")
 
 
@@ -214,5 +216,5 @@ def retry(session: Session, task_id: str) -> None:
     """Put a failed or cancelled task back into the queue."""
     from gitpw.services.retry_task import retry_task
 
-    done = retry_task(session.open(changes=True), a_task(task_id))
+    done = retry_task(session.open(changes=True, rehearsed=True), a_task(task_id))
     session.report({"task": done}, f"{done.id} is {done.status.value} again: {done.title}")

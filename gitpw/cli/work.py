@@ -25,9 +25,10 @@ def start(session: Session, task: str | None) -> None:
 
     The first commit does it too.
     """
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.start import start as run
 
-    done = run(session.open(changes=True), maybe_task(task))
+    done = run(context, maybe_task(task))
     session.report({"task": done}, f"{done.id} is in progress")
 
 
@@ -60,10 +61,11 @@ def progress(
         raise InvalidError(f"--percent {percent} is not within 0 and 100")
     if eta is not None and eta < 0:
         raise InvalidError(f"--eta {eta} is less than nothing")
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.progress import progress as run
 
     said = run(
-        session.open(changes=True),
+        context,
         maybe_task(task),
         step=step,
         done=done,
@@ -82,7 +84,7 @@ def push(session: Session) -> None:
     """
     from gitpw.services.push import push as run
 
-    done = run(session.open(changes=True))
+    done = run(session.open(changes=True, rehearsed=True))
     data = {"branch": done.branch, "head": done.head, "remote": done.remote}
     session.report(data, f"pushed {done.branch} ({done.head[:SHORT]}) to {done.remote}")
 
@@ -96,7 +98,7 @@ def complete(session: Session, task: str | None) -> None:
     """
     from gitpw.services.complete import complete as run
 
-    done = run(session.open(changes=True), maybe_task(task))
+    done = run(session.open(changes=True, rehearsed=True), maybe_task(task))
     session.notes(done.notes)
     place = "" if done.position is None else f", number {done.position} in the merge queue"
     data = {"task": done.task, "position": done.position, "notes": done.notes}
@@ -112,9 +114,10 @@ def complete(session: Session, task: str | None) -> None:
 @option("--reason", required=True, metavar="R", help="Why it can't be done.")
 def fail(session: Session, task: str | None, reason: str) -> None:
     """Say that a task can't be done, and free its locks."""
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.fail import fail as run
 
-    done = run(session.open(changes=True), maybe_task(task), reason)
+    done = run(context, maybe_task(task), reason)
     session.report({"task": done}, f"failed {done.id}: {reason}")
 
 
@@ -126,9 +129,10 @@ def release(session: Session, task: str | None, keep_worktree: bool) -> None:
 
     A branch with commits and a worktree with changes are kept, and named.
     """
+    context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.release import release as run
 
-    done = run(session.open(changes=True), maybe_task(task), keep_worktree=keep_worktree)
+    done = run(context, maybe_task(task), keep_worktree=keep_worktree)
     data = {"task": done.task, "notes": done.notes}
     if done.task is None:
         session.report(data, *done.notes)

@@ -59,7 +59,7 @@ def register(
         "agent_type": one_of(AgentType, agent_type, "type of agent"),
     }
     given = None if name is None else a_worker(name)
-    context = session.open(changes=True)
+    context = session.open(changes=True, rehearsed=True)
     request = built(
         Register,
         id=given or context.me.worker,
@@ -123,5 +123,5 @@ def unregister(session: Session, name: str) -> None:
     from gitpw.services.workers import unregister as run
 
     given = a_worker(name)
-    run(session.open(changes=True), given)
+    run(session.open(changes=True, rehearsed=True), given)
     session.report({"worker": given}, f"unregistered {given}")

@@ -29,7 +29,6 @@ from pydantic import Field, ValidationError
 
 from gitpw.domain.ids import (
     ClaimId,
-    Instant,
     LedgerId,
     OperationId,
     TaskId,
@@ -41,7 +40,7 @@ from gitpw.domain.lock import Claim, Ended, Held, Mode
 from gitpw.domain.merge import Merge
 from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
 from gitpw.domain.progress import Progress
-from gitpw.domain.record import Record
+from gitpw.domain.record import Instant, Record
 from gitpw.domain.resource import Glob, Path, Resource, folded, overlap, resource
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import Task, TaskStatus

@@ -109,7 +109,7 @@ def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
 def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> Refused:
     """The refusal that names the holder."""
     where = " (yourself, in another checkout)" if claim.worker == operation.author.worker else ""
-    task = f" for {claim.task}" if claim.task else ""
+    task = f" for {claim.task}" if claim.task and claim.task != what else ""
     if claim.queued:
         hint = "it waits in the merge queue and is free once it has landed; see 'git pw merge list'"
     elif claim.lease.expires_at < operation.at:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NewType
-
-from pydantic import AwareDatetime, PlainSerializer
+from typing import NewType
 
 from gitpw.errors import InvalidError, UsageError
 
@@ -26,9 +24,6 @@ HEX = re.compile(r"[0-9a-f]{16,64}")
 def isoformat(moment: datetime) -> str:
     """ISO 8601 in UTC with `Z`, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-Instant = Annotated[AwareDatetime, PlainSerializer(isoformat, return_type=str)]
 
 
 def worker_id(text: str) -> WorkerId:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from gitpw.domain.ids import ClaimId, Instant, TaskId, WorkerId
-from gitpw.domain.record import Record
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId
+from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from gitpw.domain.ids import ClaimId, Instant, TaskId, WorkerId
-from gitpw.domain.record import Record
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId
+from gitpw.domain.record import Instant, Record
 
 
 class MergeState(StrEnum):

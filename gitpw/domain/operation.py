@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gitpw.domain.ids import ClaimId, Instant, LedgerId, OperationId, TaskId, WorkerId
+from gitpw.domain.ids import ClaimId, LedgerId, OperationId, TaskId, WorkerId
 from gitpw.domain.lock import Held
-from gitpw.domain.record import Record
+from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import TaskType
 from gitpw.domain.worker import AgentType, WorkerType

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gitpw.domain.ids import Instant, TaskId, WorkerId
-from gitpw.domain.record import Record
+from gitpw.domain.ids import TaskId, WorkerId
+from gitpw.domain.record import Instant, Record
 
 
 class Progress(Record):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
+
+from gitpw.domain.ids import isoformat
+
+Instant = Annotated[AwareDatetime, PlainSerializer(isoformat, return_type=str)]
+"""A moment, written in UTC to the second."""
 
 
 class Record(BaseModel):

@@ -149,6 +149,7 @@ def candidates(
         claim = board.claim(name)
         if (
             claim is None
+            or request.shared  # parked because somebody wanted it for themselves
             or may_take_over(board, claim, operation)
             or (claim.task is None and is_own(claim, operation))
         ):

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from gitpw.domain.ids import ClaimId, Instant, TaskId, WorkerId
-from gitpw.domain.record import Record
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId
+from gitpw.domain.record import Instant, Record
 
 UNESTIMATED = 30
 """Minutes that a task without an estimate counts for."""

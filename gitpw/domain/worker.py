@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from gitpw.domain.ids import Instant, TaskId, WorkerId
-from gitpw.domain.record import Record
+from gitpw.domain.ids import TaskId, WorkerId
+from gitpw.domain.record import Instant, Record
 
 
 class WorkerType(StrEnum):

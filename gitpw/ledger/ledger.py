@@ -61,13 +61,15 @@ class Ledger:
         *,
         expected: str | None = None,
         deadline: float = DEADLINE,
+        dry_run: bool = False,
     ) -> None:
-        """`expected` is the ledger's id where one is known; another ledger is then refused."""
+        """`expected` is the ledger's id where one is known; with `dry_run` all is decided and nothing is done."""
         self.store = store
         self.journal = journal
         self._now = now
         self._expected = expected
         self._deadline = deadline
+        self._dry_run = dry_run
         self._lost = False
 
     # reading
@@ -166,6 +168,8 @@ class Ledger:
         Raises `OfflineError` (nothing was changed), `UnknownError` (the answer was lost), `ContendedError` and
         `FailedError`.
         """
+        if self._dry_run:
+            return self.preview(request, author)
         identity = OperationId(secrets.token_hex(16))
         try:
             answer = self._transact(identity, request, author, moves)

@@ -8,7 +8,6 @@ was sent is read from git's own trace: objects are packed only after the remote'
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,16 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitpw.errors import ConfigError, FailedError, OfflineError, PwError
-from gitpw.ledger.store import TIP, Finished, GitStore, Move, Run, Swap
+from gitpw.ledger.store import TIP, GitStore, Move, Swap
+from gitpw.ledger.transport import ELSEWHERE, Finished, Opened, Run, store_environment
 
 NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
 """The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
 
 PUSH_TIMEOUT = 120.0
-
-SECTIONS = ("credential.", "http.", "https.", "url.", "ssh.", "protocol.", "gitproxy.", "transfer.")
-REMOTE_KEYS = ("proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
-KEYS = frozenset({"core.sshcommand", "core.askpass", "core.gitproxy"})
 
 RACES = re.compile(
     r"cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists|"
@@ -56,6 +52,7 @@ class RemoteStore(GitStore):
         self._where = where
         self._config = config
         self._fallen_back = False
+        self.opened: Opened | None = None
 
     def tip(self) -> str | None:
         """The last state known here."""
@@ -85,7 +82,9 @@ class RemoteStore(GitStore):
             first = self.ref(TIP) is None
             options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--prune"]
             options += ["--no-auto-maintenance", *(["--depth=1"] if first else [])]
-            specs = [f"+{ref.removesuffix('main')}*:refs/pw/remote/{name}/*" for name, ref in NAMESPACES.items()]
+            specs = [
+                f"+{ref.removesuffix('main')}*:refs/pw/remote/{name}/*" for name, ref in NAMESPACES.items()
+            ]
             done = self._git("fetch", *options, "--", self.remote, *specs, timeout=timeout)
             nothing_there = first and done.status == 1 and not done.err.strip()
             if done.status != 0 and not nothing_there:
@@ -108,10 +107,15 @@ class RemoteStore(GitStore):
             )
             if done.status != 0:
                 raise self._unreachable(done.err, late=done.late)
+            self._repo = None  # an open repository remembers where its history was cut off
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = (), ref: str | None = None) -> Swap:
         """Push the new state if the remote still has the old one, with the user's branches if some are to move."""
         ref = ref or self.ledger_ref
+        early = None if moves else self._pushed_early(ref, old or "", new)
+        if early is not None:
+            done, sent = early
+            return self._ended(done, ref, new, sent=sent)
         leases = [f"--force-with-lease={ref}:{old or ''}"]
         leases += [f"--force-with-lease={move.ref}:{move.old}" for move in moves]
         specs = [f"{new}:{ref}", *(f"{move.new}:{move.ref}" for move in moves)]
@@ -125,6 +129,14 @@ class RemoteStore(GitStore):
                 joint=bool(moves),
             )
             sent = b'"pack-objects"' in Path(trace.name).read_bytes()
+        return self._ended(done, ref, new, sent=sent)
+
+    def _pushed_early(self, ref: str, old: str, new: str) -> tuple[Finished, bool] | None:
+        """Push through the connection that was opened early, if there is one; it serves once."""
+        opened, self.opened = self.opened, None
+        return None if opened is None else opened.push(ref, old, new, PUSH_TIMEOUT)
+
+    def _ended(self, done: Finished, ref: str, new: str, *, sent: bool) -> Swap:
         if done.status == 0:
             self._remember(ref, new)
             return Swap.DONE
@@ -199,31 +211,15 @@ class RemoteStore(GitStore):
                 return self._run(
                     ["git", *args],
                     cwd=self._where,
-                    env={**_ELSEWHERE, **both, **(env or {})},
+                    env={**ELSEWHERE, **both, **(env or {})},
                     timeout=timeout,
                 )
-        settings = {"GIT_DIR": str(self.repo_path()), **_as_environment(self._relevant())}
-        return self._run(
-            ["git", *args], cwd=self._where, env={**_ELSEWHERE, **settings, **(env or {})}, timeout=timeout
-        )
+        settings = store_environment(str(self.repo_path()), self.remote, self._config())
+        return self._run(["git", *args], cwd=self._where, env={**settings, **(env or {})}, timeout=timeout)
 
     def repo_path(self) -> Path:
         """Where the private repository is, made if it isn't there yet."""
         return Path(self.repo.path)
-
-    def _relevant(self) -> Iterator[tuple[str, str]]:
-        """What the repository's own config says of transports, credentials and this remote.
-
-        `pushurl` stands in for `url`: the ledger is read where it is written.
-        """
-        mine = f"remote.{self.remote}."
-        config = self._config()
-        pushes_elsewhere = any(key == f"{mine}pushurl" for key, _ in config)
-        for key, value in config:
-            if key in KEYS or key.startswith(SECTIONS) or key in {f"{mine}{name}" for name in REMOTE_KEYS}:
-                yield key, value
-            elif key == f"{mine}{'pushurl' if pushes_elsewhere else 'url'}":
-                yield f"{mine}url", value
 
     @contextmanager
     def _joined(self) -> Iterator[dict[str, str]]:
@@ -237,36 +233,6 @@ class RemoteStore(GitStore):
             file.write(lines)
             file.flush()
             yield {**found, "GIT_SHALLOW_FILE": file.name} if lines else found
-
-
-_ELSEWHERE: dict[str, str | None] = dict.fromkeys(
-    (
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_PREFIX",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_QUARANTINE_PATH",
-        "GIT_SHALLOW_FILE",
-        "GIT_REFLOG_ACTION",
-    )
-)
-"""What git sets for its hooks, and what would lead it astray elsewhere."""
-
-
-def _as_environment(settings: Iterator[tuple[str, str]]) -> dict[str, str]:
-    """Git settings as the environment variables that carry them, after those that are there already."""
-    base = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    found: dict[str, str] = {}
-    count = base
-    for key, value in settings:
-        found[f"GIT_CONFIG_KEY_{count}"] = key
-        found[f"GIT_CONFIG_VALUE_{count}"] = value
-        count += 1
-    return {**found, "GIT_CONFIG_COUNT": str(count)} if count > base else {}
 
 
 def _said(err: bytes) -> str | None:

@@ -42,30 +42,6 @@ class Swap(Enum):
     LOST = "the answer was lost"
 
 
-class Finished(NamedTuple):
-    """How a program ended; `late` if it was stopped at its time limit."""
-
-    status: int
-    out: bytes
-    err: bytes
-    late: bool = False
-
-
-class Run(Protocol):
-    """Run a program to its end; `env` is merged over the environment, None takes a variable out."""
-
-    def __call__(
-        self,
-        args: Sequence[str],
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str | None] | None = None,
-        input: bytes | None = None,  # noqa: A002
-        timeout: float | None = None,
-    ) -> Finished:
-        """Run it."""
-
-
 class Move(NamedTuple):
     """A branch of the user's that moves together with the ledger; `old` is empty where it must not exist yet."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gitpw.domain.ids import TaskId, duration
+from gitpw.domain.board import Board
+from gitpw.domain.grant import lost
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId, duration
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.operation import Done, Outcome, Request
 from gitpw.domain.resource import Glob, Path, resource
@@ -37,7 +39,9 @@ def ask(
 
 def settle(ctx: Context) -> list[Settled]:
     """Find out what became of operations whose answer was lost, and say so; my claims are the caller's to finish."""
-    claims = []
+    claims: list[Settled] = []
+    if ctx.dry_run:
+        return claims
     for left in ctx.ledger.settle():
         author, verb = left.operation.author, left.operation.request.verb
         mine = (author.worker, author.place) == (ctx.me.worker, ctx.me.place)
@@ -115,6 +119,25 @@ def live(claim: Claim | None) -> Claim:
     if claim is None:
         raise ConfigError("the ledger lost a claim that it has just granted", hint="see 'git pw doctor'")
     return claim
+
+
+def granted_no_more(board: Board, worker: WorkerId, own: Own) -> PwError:
+    """What to tell a checkout whose claim is no longer the current one."""
+    story = lost(board, worker, own.claim, own.task)
+    return refusal(story.code, story.message, story.hint, story.data)
+
+
+def remember(ctx: Context, claim: Claim) -> None:
+    """Note in this checkout that it has a claim."""
+    if not ctx.dry_run:
+        ctx.checkout.remember(as_own(claim))
+
+
+def forget(ctx: Context, board: Board, *, but: ClaimId | None = None) -> None:
+    """Drop the claims of this checkout that are no more, all but one."""
+    gone = [own.claim for own in ctx.checkout.own() if own.claim != but and board.claim(own.claim) is None]
+    if gone and not ctx.dry_run:
+        ctx.checkout.forget(gone)
 
 
 def as_own(claim: Claim) -> Own:

@@ -13,7 +13,17 @@ from gitpw.domain.operation import Done, Take
 from gitpw.domain.schedule import Reason, reasons
 from gitpw.domain.task import Task
 from gitpw.errors import ContendedError, HeldError, InvalidError, NothingError, PwError
-from gitpw.services.asking import as_own, canonical, granted, held, here, lease_seconds, live, settle
+from gitpw.services.asking import (
+    as_own,
+    canonical,
+    granted,
+    held,
+    here,
+    lease_seconds,
+    live,
+    remember,
+    settle,
+)
 from gitpw.services.base import base
 from gitpw.services.ports import Context
 from gitpw.services.show_task import known_task
@@ -106,7 +116,7 @@ def _finished(
         if worktree:
             path = _worktree(ctx, task, mine)
         else:
-            ctx.checkout.remember(as_own(mine))
+            remember(ctx, mine)
     except PwError as error:
         error.hint = (
             f"{error.hint or 'put that right'}; then 'git pw claim {task.id}' finishes the claim, "
@@ -124,6 +134,8 @@ def _worktree(ctx: Context, task: Task, mine: Claim) -> str:
         if found is not None and found.present
         else ctx.policy.claim.worktrees.replace("{id}", task.id)
     )
+    if ctx.dry_run:
+        return folder
     return ctx.worktrees.make(folder, mine.branch or task.id, task.base or base(ctx), as_own(mine))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from gitpw.errors import FailedError
-from gitpw.ledger.store import Run
+from gitpw.ledger.transport import Run
 
 FILES = {
     "README.md": "# Orchard\n\nA small shop for apples.\n",

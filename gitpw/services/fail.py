@@ -6,7 +6,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Fail
 from gitpw.domain.task import Task
 from gitpw.errors import UsageError
-from gitpw.services.asking import ask, my_task
+from gitpw.services.asking import ask, forget, my_task
 from gitpw.services.ports import Context
 from gitpw.services.show_task import known_task
 
@@ -17,6 +17,5 @@ def fail(ctx: Context, task: TaskId | None, reason: str) -> Task:
         raise UsageError("why did it fail?", hint="--reason 'the API is gone'")
     name, own = my_task(ctx, task)
     _, answer = ask(ctx, Fail(task=name, claim=own and own.claim, token=own and own.token, reason=reason))
-    if own is not None:
-        ctx.checkout.forget([own.claim])
+    forget(ctx, answer.board)
     return known_task(answer.board, name)

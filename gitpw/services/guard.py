@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
-from gitpw.domain.grant import holder, lost
+from gitpw.domain.grant import holder
 from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.lock import Claim, Mode
 from gitpw.domain.operation import Start
 from gitpw.domain.resource import Glob, Resource, observed, overlap
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import HeldError, InvalidError, OfflineError, PwError, StaleError
-from gitpw.services.asking import ask
+from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
+from gitpw.services.asking import ask, granted_no_more
 from gitpw.services.ports import Context, Own
 
 COMMIT_PATIENCE = 3.0
@@ -42,9 +42,14 @@ def pre_commit(ctx: Context) -> None:
         judge(ctx, board, files, "commit")
 
 
-def pre_push(ctx: Context, remote: str, lines: Iterable[str]) -> None:
-    """Judge the files of every commit that is new to our remote, by a fresh ledger."""
-    if remote != ctx.remote or not ctx.ledger.known():
+def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
+    """Judge the files of every commit that is new to our remote, by a fresh ledger.
+
+    `git push URL` names the URL twice: it is our remote if ours has that URL.
+    """
+    if ctx.remote is None or not ctx.ledger.known():
+        return
+    if ctx.remote not in {remote, url} and ctx.repo.push_url(ctx.remote) != url:
         return
     pushed = [line.split() for line in lines]
     heads = {local for _, local, there, _ in pushed if local != NOBODY and not there.startswith("refs/pw/")}
@@ -55,7 +60,7 @@ def pre_push(ctx: Context, remote: str, lines: Iterable[str]) -> None:
     except OfflineError as error:
         _offline(ctx, error)
         board = ctx.ledger.board()
-    files = dict.fromkeys(file for head in sorted(heads) for file in ctx.repo.new_files(head, remote))
+    files = dict.fromkeys(file for head in sorted(heads) for file in ctx.repo.new_files(head, ctx.remote))
     judge(ctx, board, list(files), "push")
 
 
@@ -150,8 +155,9 @@ def _standing(ctx: Context, board: Board, verb: str) -> dict[ClaimId, Claim]:
         if claim is not None and claim.token == own.token:
             mine[claim.id] = claim
         elif own.task is not None and _was_taken(board, own):
-            story = lost(board, ctx.me.worker, own.claim, own.task)
-            raise StaleError(f"{verb} refused: {story.message}", hint=story.hint, taskId=own.task)
+            error = granted_no_more(board, ctx.me.worker, own)
+            error.message = f"{verb} refused: {error.message}"
+            raise error
         else:
             ctx.checkout.forget([own.claim])
     return mine

@@ -8,7 +8,7 @@ from gitpw.domain.ids import ClaimId
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Mine, Renew
 from gitpw.errors import InvalidError
-from gitpw.services.asking import ask
+from gitpw.services.asking import ask, granted_no_more
 from gitpw.services.ports import Context
 
 
@@ -37,5 +37,8 @@ def heartbeat(ctx: Context) -> Beaten:
         raise InvalidError(f"{ctx.me.worker} holds nothing here", hint="'git pw claim' gets a task")
     done, answer = ask(ctx, Renew(claims=tuple(remembered.values())))
     lost = [ClaimId(name) for name in done.detail.get("lost", ())]
+    here = next((own for own in ctx.checkout.own() if own.claim in lost), None)
+    if here is not None:
+        raise granted_no_more(answer.board, ctx.me.worker, here)
     renewed = [answer.board.claim(ClaimId(name)) for name in done.detail.get("renewed", ())]
     return Beaten([claim for claim in renewed if claim is not None], lost)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Lock
 from gitpw.errors import UsageError
-from gitpw.services.asking import as_own, ask, canonical, held, here, lease_seconds, live
+from gitpw.services.asking import ask, canonical, forget, held, here, lease_seconds, live, remember
 from gitpw.services.claim import waited
 from gitpw.services.ports import Context
 
@@ -33,7 +33,6 @@ def lock(
 def _locked(ctx: Context, request: Lock) -> Claim:
     done, answer = ask(ctx, request)
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
-    gone = [own.claim for own in ctx.checkout.own() if answer.board.claim(own.claim) is None]
-    ctx.checkout.forget([claim for claim in gone if claim != request.into])
-    ctx.checkout.remember(as_own(mine))
+    forget(ctx, answer.board, but=request.into)
+    remember(ctx, mine)
     return mine

@@ -77,6 +77,9 @@ class Repo(Protocol):
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names, or the likeliest one."""
 
+    def push_url(self, remote: str) -> str:
+        """Where pushes to a remote go."""
+
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
 
@@ -168,7 +171,7 @@ class Files(Protocol):
 class Context:
     """Who asks, from where, of which ledger, by which rules.
 
-    `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
+    With `dry_run` the ledger decides and changes nothing, and nothing else may be changed either. `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
     the ref that stands in for its own on hosts that refuse it.
     """
 
@@ -183,6 +186,7 @@ class Context:
     me: Author
     remote: str | None
     tell: Callable[[str], None] = field(default=lambda _: None)
+    dry_run: bool = False
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)

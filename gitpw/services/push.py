@@ -57,7 +57,8 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
     if there == head:
         return Handed(branch, head, [])
     ref = f"refs/heads/{branch}"
-    ctx.repo.run_pre_push(ctx.remote, [f"{ref} {head} {ref} {there or '0' * 40}"])
+    if not ctx.dry_run:
+        ctx.repo.run_pre_push(ctx.remote, [f"{ref} {head} {ref} {there or '0' * 40}"])
     return Handed(branch, head, [Move(ref, there, head)])
 
 

@@ -44,7 +44,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         board, as_of, error = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
         if error is not None:
             age = f"as of {isoformat(as_of)}" if as_of is not None else "of unknown age"
-            warnings.append(f"{error.message}: this is {age}")
+            warnings.append(f"this is {age}, since {error.message}")
     now = ctx.clock.now()
     claims = sorted(board.claims(), key=lambda claim: claim.token)
     tasks = [claim.task for claim in claims if claim.task is not None]

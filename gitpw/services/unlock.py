@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gitpw.domain.operation import Unlock
 from gitpw.errors import UsageError
-from gitpw.services.asking import ask, canonical
+from gitpw.services.asking import ask, canonical, forget
 from gitpw.services.ports import Context
 
 
@@ -34,7 +34,7 @@ def unlock(
     names = canonical(ctx, resources)
     done, answer = ask(ctx, Unlock(resources=names, all=all_, force=force, reason=reason))
     files = list(done.detail.get("files", ()))
-    ctx.checkout.forget([own.claim for own in ctx.checkout.own() if answer.board.claim(own.claim) is None])
+    forget(ctx, answer.board)
     notes = [
         f"{name} was not locked" for name in names if str(answer.board.seen(name)) not in map(str, files)
     ]

@@ -142,10 +142,17 @@ def test_a_value_that_is_left_out_is_spelled_out(words: list[str], meant: list[s
 
 def test_dry_run_never_changes_anything_in_silence(cli: Cli, serve: Serve) -> None:
     """A command that can't be tried says so instead of doing it."""
-    done = serve("start.start", a_task())
-    answer = cli("start", "--dry-run", "--json")
+    done = serve("uninstall.uninstall", None)
+    answer = cli("uninstall", "--dry-run", "--json")
     assert (answer.exit, answer.data["code"]) == (2, "usage")
     assert not done.called
+
+
+def test_dry_run_is_passed_on(cli: Cli, serve: Serve, opened: Opened) -> None:
+    """A command that can be tried leaves it to its service to change nothing."""
+    serve("start.start", a_task())
+    assert cli("start", "--dry-run", "--json").data["dryRun"] is True
+    assert opened.calls[0]["dry_run"] is True
 
 
 def test_quiet_leaves_the_id(cli: Cli, serve: Serve) -> None:

@@ -1,0 +1,441 @@
+"""The user's repository, by way of the `git` program.
+
+Paths are decoded with surrogateescape: git knows bytes, and every byte must come back as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from gitpw.adapters.disk import read, replace
+from gitpw.adapters.process import CLEAN, Finished, complaint, run
+from gitpw.errors import ConfigError, FailedError, NoRepoError, PwError
+
+SHAPE = re.compile(
+    r"(.*)\n(?:true|false)\n(.*)\n(?:true|false)\n(.*)\n(?:true|false)\n(?:(.*)\n)?", re.DOTALL
+)
+"""What `git rev-parse` says in `discover`: the yes and no between the paths keep newlines in paths apart."""
+
+OURS = (
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_SHALLOW_FILE",
+    "GIT_REPLACE_REF_BASE",
+)
+"""What a hook's caller may set that belongs to this very repository."""
+
+BUSY = re.compile(
+    rb"\.lock': File exists|cannot lock ref '[^']*': is at|could not lock|another git process|shallow file has changed",
+    re.IGNORECASE,
+)
+"""What git says when another git is at work: worth trying again."""
+
+TRIES_LAST = 10.0
+"""Seconds."""
+
+CHAINED_ONLY = "GITPW_CHAINED_ONLY"
+"""Tells our shims to run what they are chained to, and not git pw."""
+
+EXCLUDE_TITLE = "# git pw's worktrees"
+
+
+class Setting(NamedTuple):
+    """One value of git's configuration; `scope` is system, global, local, worktree or command."""
+
+    scope: str
+    key: str
+    value: str
+
+
+class GitRepo:
+    """The repository, seen from one of its checkouts; `root` is None in a bare one, and inside the git dir."""
+
+    def __init__(
+        self, root: str | None, git_dir: str, common_dir: str, prefix: str, *, pinned: bool = False
+    ) -> None:
+        """`pinned` where the environment, not the folder, says which repository is meant.
+
+        `environment` is for `process.run`: what ties a git to the repository that a hook runs in is taken out.
+        """
+        self.root = root
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.prefix = prefix
+        self.folder = root or git_dir
+        self.environment: dict[str, str | None] = {name: None for name in CLEAN if name not in OURS}
+        self.environment["LANGUAGE"] = "C"  # messages are read here; file names and hooks keep their locale
+        if pinned:
+            self.environment |= {"GIT_DIR": git_dir, "GIT_WORK_TREE": root}
+
+    @classmethod
+    def discover(cls, directory: str | None = None) -> GitRepo:
+        """The repository that a folder is in, by default the current one; as git does, $GIT_DIR comes first.
+
+        Raises `NoRepoError`.
+        """
+        if directory is not None and not Path(directory).is_dir():
+            raise NoRepoError(f"{directory} is no folder", hint="-C takes a folder of a repository")
+        questions = ["--git-dir", "--is-bare-repository", "--git-common-dir", "--is-inside-work-tree"]
+        questions += ["--show-prefix", "--is-inside-git-dir", "--show-toplevel"]
+        done = run(
+            ["git", "rev-parse", "--path-format=absolute", *questions],
+            cwd=directory,
+            env={"GIT_PREFIX": None, "LANGUAGE": "C"},
+        )
+        found = SHAPE.fullmatch(os.fsdecode(done.out))
+        if found is None:
+            raise _no_repository(done.err)
+        pinned = bool(os.environ.get("GIT_DIR"))
+        return cls(found[4] or None, found[1], found[2], found[3], pinned=pinned)
+
+    def git(
+        self,
+        *args: str,
+        input: bytes | None = None,  # noqa: A002 - as in subprocess
+        env: dict[str, str | None] | None = None,
+        timeout: float | None = None,
+    ) -> Finished:
+        """Run git in this checkout, without what a hook's environment would mix in.
+
+        Where the checkout has been taken away meanwhile, in the common git dir.
+        """
+        here = self.folder if Path(self.folder).is_dir() else self.common_dir
+        return run(
+            ["git", *args],
+            cwd=here,
+            env={**self.environment, **(env or {})},
+            input=input,
+            timeout=timeout,
+        )
+
+    def config(self, key: str) -> str | None:
+        """The last value of a key; section and name in lower case."""
+        values = self.config_all(key)
+        return values[-1] if values else None
+
+    def config_all(self, key: str) -> list[str]:
+        """All values of a key, the strongest last."""
+        return self._settings.get(key, [])
+
+    def entries(self) -> list[Setting]:
+        """Git's whole configuration, in git's order."""
+        return self._entries
+
+    def own_settings(self) -> list[tuple[str, str]]:
+        """What the repository's own files say: all that git wouldn't see if it were run elsewhere."""
+        return [(one.key, one.value) for one in self._entries if one.scope in {"local", "worktree"}]
+
+    def remotes(self) -> list[str]:
+        """The names of the remotes that have a URL."""
+        found = (re.fullmatch(r"remote\.(.+)\.(?:url|pushurl)", key, re.DOTALL) for key in self._settings)
+        return list(dict.fromkeys(match[1] for match in found if match))
+
+    def push_url(self, remote: str) -> str:
+        """Where a push to a remote goes; a URL stays one."""
+        done = self.git("remote", "get-url", "--push", "--", remote)
+        return remote if done.status else os.fsdecode(done.out).splitlines()[0]
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that a revision names."""
+        if "\0" in revision:
+            return None
+        done = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return None if done.status else done.out.decode().strip()
+
+    def branch(self) -> str | None:
+        """The branch that is checked out; None where HEAD is detached."""
+        done = self.git("symbolic-ref", "--quiet", "HEAD")
+        return None if done.status else os.fsdecode(done.out).strip().removeprefix("refs/heads/")
+
+    def default_branch(self, remote: str | None) -> str:
+        """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
+        spaces = [f"refs/remotes/{remote}/", "refs/heads/"] if remote is not None else ["refs/heads/"]
+        wanted = [space + name for space in spaces for name in ("HEAD", "main", "master")]
+        done = self.git("for-each-ref", "--format=%(refname)%00%(symref)", *wanted)
+        found = dict(line.split("\0") for line in os.fsdecode(done.out).splitlines())
+        for name in wanted:
+            if name in found:
+                space = next(space for space in spaces if name.startswith(space))
+                return (found[name] or name).removeprefix(space)
+        return self.branch() or "main"
+
+    def inside(self, path: str) -> bool:
+        """Whether the current folder is in that one."""
+        with suppress(OSError):
+            return Path(path).resolve() in [(here := Path.cwd().resolve()), *here.parents]
+        return False
+
+    def tracked(self, path: str) -> bool:
+        """Whether a path (relative to the root), or something under it, is tracked; taken literally."""
+        if self.root is None:
+            return False
+        done = self.git("--literal-pathspecs", "ls-files", "-z", "--error-unmatch", "--", path or ".")
+        return done.status == 0
+
+    def ignored(self, path: str) -> bool:
+        """Whether git ignores a path (relative to the root); a tracked one is never ignored."""
+        return self.git("check-ignore", "--quiet", "--", path).status == 0
+
+    def dirty(self) -> list[str]:
+        """Uncommitted and untracked files of this checkout, relative to the root; folders end with `/`."""
+        return [] if self.root is None else changes(self.root, self.environment)
+
+    def changed(self, base: str, head: str) -> list[str]:
+        """The files that differ between two commits, both ends of a rename."""
+        return _names(self._told("diff-tree", "-r", *PLAIN, "--end-of-options", base, head))
+
+    def ancestor(self, one: str, of: str) -> bool:
+        """Whether a commit is contained in another; what isn't here is not."""
+        return self.git("merge-base", "--is-ancestor", one, of).status == 0
+
+    def staged(self) -> list[str]:
+        """The files that a commit made now would change, from the index that the caller's hook was given.
+
+        In a merge, those that differ from all parents: the others only bring in what is there already.
+        """
+        # An index file named relative to the root means the same here: git starts hooks in the root.
+        env = {"GIT_INDEX_FILE": os.environ.get("GIT_INDEX_FILE")}
+        found = _names(self._told("diff", "--cached", *PLAIN, env=env))
+        for parent in (read(str(Path(self.git_dir, "MERGE_HEAD"))) or b"").decode().split():
+            differing = set(_names(self._told("diff-index", "--cached", *PLAIN, parent, "--", env=env)))
+            found = [name for name in found if name in differing]
+        return found
+
+    def new_files(self, head: str, remote: str) -> list[str]:
+        """The files that commits change which no remote-tracking ref of that remote contains.
+
+        A merge counts where it differs from all its parents. Of a remote that nothing is known of, all others stand
+        in: the whole history isn't new because a URL is.
+        """
+        known = self.git("for-each-ref", "--count=1", f"refs/remotes/{remote}/").out
+        space = f"--remotes={remote}" if known else "--remotes"
+        commits = self._told("rev-list", "--not", space, "--not", "--end-of-options", head)
+        if not commits:
+            return []
+        merges = ("--stdin", "-r", "--root", "-c", "--no-commit-id")
+        return _names(self._told("diff-tree", *merges, *PLAIN, input=commits))
+
+    def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
+        """Bring the remote-tracking ref of one branch up to date; False where that can't be done in time."""
+        if remote not in self.remotes():
+            return False
+        quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-prune", "--no-recurse-submodules")
+        spec = f"+refs/heads/{branch}:refs/remotes/{remote}/{branch}"
+        done = self.patiently(
+            *quietly, "fetch", *options, "--", remote, spec, env={"GIT_TERMINAL_PROMPT": "0"}, timeout=timeout
+        )
+        if done.status == 0:
+            with suppress(PwError):
+                stamp = self._stamp(remote, branch)
+                stamp.parent.mkdir(parents=True, exist_ok=True)
+                replace(str(stamp), b"")
+        return done.status == 0
+
+    def fetched_ago(self, remote: str, branch: str) -> float | None:
+        """Seconds since the remote-tracking ref was last brought up to date, by us or by anybody, if known."""
+        ref = f"refs/remotes/{remote}/{branch}"
+        files = [self._stamp(remote, branch), Path(self.common_dir, ref)]
+        files += [
+            Path(self.common_dir, "logs", ref),
+            Path(self.common_dir, "logs/refs/remotes", remote, "HEAD"),
+        ]
+        fetches = [path for path in self._fetch_heads() if self._names_branch(path, remote, branch)]
+        times = _modified(*files, *fetches)
+        packed = Path(self.common_dir, "packed-refs")
+        if not times and not any(path.exists() for path in self._fetch_heads()):
+            # A fresh clone without reflogs; later, packing touches this file as well.
+            times = (
+                _modified(packed) if os.fsencode(f" {ref}\n") in (read(str(packed), 1 << 26) or b"") else []
+            )
+        return max(0.0, time.time() - max(times)) if times else None
+
+    def run_pre_push(self, remote: str, lines: Sequence[str]) -> None:
+        """Run the user's own pre-push hooks, ours left out; raises `FailedError` where they refuse."""
+        hook = Path(self.hooks_folder(), "pre-push")
+        if not hook.is_file() or not os.access(hook, os.X_OK):
+            return
+        # As in git: what a hook prints goes to standard error, and a script without "#!" is the shell's.
+        done = run(
+            ["sh", "-c", 'exec "$@" >&2', "sh", str(hook), remote, self.push_url(remote)],
+            cwd=self.folder,
+            env={**self.environment, "LANGUAGE": os.environ.get("LANGUAGE"), CHAINED_ONLY: "1"},
+            input="".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"),
+            show=True,
+        )
+        if done.status:
+            raise FailedError(
+                f"the pre-push hook refused (exit {done.status})", hint=f"nothing was pushed; it is {hook}"
+            )
+
+    def hooks_folder(self) -> str:
+        """Where git looks for the hooks of this checkout."""
+        return os.fsdecode(self._told("rev-parse", "--path-format=absolute", "--git-path", "hooks")).rstrip(
+            "\n"
+        )
+
+    def delete_branch(self, branch: str, expected: str) -> bool:
+        """Delete a local branch if it still is where it is expected, and nobody has it checked out."""
+        ref = f"refs/heads/{branch}"
+        if self._in_use(ref) or self.git("update-ref", "-d", ref, expected).status:
+            return False
+        self.git("config", "--local", "--remove-section", f"branch.{branch}")
+        return True
+
+    def main_root(self) -> str | None:
+        """The root of the main checkout; None where the repository is bare."""
+        if self.git_dir == self.common_dir and self.root is not None:
+            return self.root
+        if (self.config("core.bare") or "").lower() == "true":
+            return None
+        elsewhere = self.config("core.worktree")
+        if elsewhere is not None:
+            return os.path.normpath(Path(self.common_dir, elsewhere))
+        return os.path.dirname(self.common_dir) if os.path.basename(self.common_dir) == ".git" else None  # noqa: PTH119, PTH120
+
+    def exclude(self, template: str) -> bool:
+        """Keep worktrees made by this template out of `git status`; False where nothing had to be done."""
+        pattern = _pattern(template)
+        file = Path(self.common_dir, "info", "exclude").resolve()
+        lines = (read(str(file)) or b"").decode(errors="surrogateescape")
+        root = self.main_root()
+        if pattern is None or root is None or pattern in lines.splitlines():
+            return False
+        example = pattern.strip("/").replace("\\", "").replace("*", "0")
+        if run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0:
+            return False
+        lines += "" if lines.endswith("\n") or not lines else "\n"
+        file.parent.mkdir(exist_ok=True)
+        replace(str(file), f"{lines}{EXCLUDE_TITLE}\n{pattern}\n".encode(errors="surrogateescape"))
+        return True
+
+    def unexclude(self, template: str) -> bool:
+        """Take out what `exclude` put in."""
+        file = Path(self.common_dir, "info", "exclude").resolve()
+        lines = (read(str(file)) or b"").decode(errors="surrogateescape")
+        ours = re.compile(rf"^{re.escape(EXCLUDE_TITLE)}\n.*\n?", re.MULTILINE)
+        rest = ours.sub("", lines)
+        pattern = _pattern(template)
+        kept = "".join(line for line in rest.splitlines(keepends=True) if line.rstrip("\n") != pattern)
+        if kept == lines:
+            return False
+        replace(str(file), kept.encode(errors="surrogateescape"))
+        return True
+
+    def patiently(
+        self, *args: str, env: dict[str, str | None] | None = None, timeout: float | None = None
+    ) -> Finished:
+        """Run git, again and again for a while as long as another git is in the way."""
+        return patient(lambda: self.git(*args, env=env, timeout=timeout))
+
+    @cached_property
+    def _entries(self) -> list[Setting]:
+        done = self.git("config", "--list", "-z", "--show-scope")
+        if done.status:
+            raise ConfigError(
+                f"git's configuration can't be read: {complaint(done.err)}", hint="git config --list"
+            )
+        words = [os.fsdecode(word) for word in done.out.split(b"\0")]
+        pairs = (
+            (scope, *entry.partition("\n")) for scope, entry in zip(words[::2], words[1::2], strict=False)
+        )
+        return [Setting(scope, key, value if sep else "true") for scope, key, sep, value in pairs]
+
+    @cached_property
+    def _settings(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in self._entries:
+            found.setdefault(one.key, []).append(one.value)
+        return found
+
+    def _told(
+        self,
+        *args: str,
+        input: bytes | None = None,  # noqa: A002 - as in subprocess
+        env: dict[str, str | None] | None = None,
+    ) -> bytes:
+        """What git prints; raises `FailedError` with its words."""
+        done = self.git("--no-optional-locks", *args, input=input, env=env)
+        if done.status:
+            raise FailedError(f"git {args[0]} failed: {complaint(done.err)}")
+        return done.out
+
+    def _stamp(self, remote: str, branch: str) -> Path:
+        from urllib.parse import quote
+
+        name = quote(f"{remote}/{branch}", safe="", errors="surrogateescape")
+        return Path(self.common_dir, "pw", "fetched", name[-200:])
+
+    def _fetch_heads(self) -> list[Path]:
+        return [Path(folder, "FETCH_HEAD") for folder in dict.fromkeys((self.git_dir, self.common_dir))]
+
+    def _names_branch(self, fetch_head: Path, remote: str, branch: str) -> bool:
+        """Whether the last `git fetch` brought this branch of this remote."""
+        url = re.sub(r"(/|\.git)*$", "", self.config(f"remote.{remote}.url") or "")
+        note = f"\tbranch '{branch}' of {url}\n"
+        return os.fsencode(note) in (read(str(fetch_head), 1 << 24) or b"")
+
+    def _in_use(self, ref: str) -> bool:
+        """Whether a checkout is on this branch, or in the middle of rebasing it."""
+        folders = [Path(self.common_dir), *Path(self.common_dir, "worktrees").glob("*")]
+        names = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")
+        heads = {read(str(folder / name)) for folder in folders for name in names}
+        return not heads.isdisjoint({os.fsencode(f"ref: {ref}\n"), os.fsencode(f"{ref}\n"), os.fsencode(ref)})
+
+
+PLAIN = ("--name-only", "-z", "--no-renames", "--ignore-submodules=none")
+"""Names as they are, whatever the user's configuration says of diffs."""
+
+
+def changes(root: str, env: dict[str, str | None]) -> list[str]:
+    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`."""
+    options = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
+    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env)
+    if done.status:
+        raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
+    return [entry[3:] for entry in os.fsdecode(done.out).split("\0") if entry]
+
+
+def patient(attempt: Callable[[], Finished]) -> Finished:
+    """Try until it works, fails for a reason of its own, or another git has been in the way for too long."""
+    until = time.monotonic() + TRIES_LAST
+    while True:
+        done = attempt()
+        if done.status == 0 or not BUSY.search(done.err) or time.monotonic() > until:
+            return done
+        time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 - no secret
+
+
+def _names(out: bytes) -> list[str]:
+    return list(dict.fromkeys(os.fsdecode(name) for name in out.split(b"\0") if name))
+
+
+def _modified(*paths: Path) -> list[float]:
+    """When those of the files that exist were last written."""
+    return [path.stat().st_mtime for path in paths if path.exists()]
+
+
+def _pattern(template: str) -> str | None:
+    """The line that ignores a template's first folder; None where it lies outside of the repository."""
+    first = template.removeprefix("./").split("/")[0]
+    if template.startswith("/") or first in {"", ".", "..", "~"}:
+        return None
+    escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", first.replace("{id}", "task-\0"))
+    return f"/{escaped.replace(chr(0), '*')}/"
+
+
+def _no_repository(err: bytes) -> NoRepoError:
+    """Git's own words, with its advice where it doesn't trust the folder's owner."""
+    words = complaint(err)
+    advice = re.search(rb"git config --global --add safe\.directory .+", err)
+    if advice is not None:
+        return NoRepoError(words, hint=f"if you trust it: {os.fsdecode(advice[0]).strip()}")
+    return NoRepoError(words, hint="go to a folder of a repository, name one with -C, or make one: git init")
