@@ -1,0 +1,476 @@
+"""The shims: beside what is there, fired by real git, and taken out without a trace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from gitpw.adapters.git import CHAINED_ONLY, GitRepo
+from gitpw.adapters.hooks import BEFORE, NAMES, GitHooks
+from tests.support.git import Result, git, run
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """\
+#!/bin/sh
+printf '%s|%s\\n' "$*" "$(cat | tr '\\n' ';')" >>"{log}"
+exit ${{PW_EXIT:-0}}
+"""
+
+
+class Shop:
+    """A repository with a hook program that writes down how it was called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "my work"
+        self.log = folder / "log"
+        self.program = folder / "the bin" / "git-pw"
+        self.program.parent.mkdir()
+        self.program.write_text(PROGRAM.format(log=self.log))
+        self.program.chmod(0o755)
+        git("init", "-q", self.path, cwd=folder)
+        git("init", "-q", "--bare", folder / "up.git", cwd=folder)
+        git("remote", "add", "origin", folder / "up.git", cwd=self.path)
+        self.folder = self.path / ".git" / "hooks"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.path / ".git" / "pw").mkdir()
+
+    def hooks(self, path: Path | None = None) -> GitHooks:
+        """The hooks of a checkout, by default the main one."""
+        return GitHooks(GitRepo.discover(str(path or self.path)), str(self.program))
+
+    def write(self, name: str, text: str, mode: int = 0o755) -> Path:
+        """Write a hook as a user would; its path."""
+        self.folder.mkdir(exist_ok=True)
+        file = self.folder / name
+        file.write_text(text)
+        file.chmod(mode)
+        return file
+
+    def commit(self, path: Path | None = None, env: dict[str, str | None] | None = None) -> Result:
+        """Change a file and commit it."""
+        path = path or self.path
+        with (path / "file").open("a") as file:
+            file.write("x\n")
+        git("add", "file", cwd=path)
+        return run(["git", "commit", "-qm", "x"], path, env, check=False)
+
+    def calls(self) -> list[str]:
+        """How the program was called, and what it read, since the last time."""
+        told = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return told
+
+    def later(self) -> list[str]:
+        """The calls from the background, as soon as there are any."""
+        until = time.monotonic() + 10
+        while not (told := self.calls()) and time.monotonic() < until:
+            time.sleep(0.02)
+        return told
+
+    def guard(self, *lines: object) -> None:
+        """Write the guard file."""
+        (self.path / ".git" / "pw" / "guard").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A new one."""
+    return Shop(tmp_path)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes, bool]]:
+    """Mode, bytes and kind of each file."""
+    return {f.name: (f.stat().st_mode, f.read_bytes(), f.is_symlink()) for f in folder.iterdir()}
+
+
+# Put in and taken out
+
+
+def test_install_puts_three_shims(shop: Shop) -> None:
+    """The folder is made if it is missing; done again, nothing is new."""
+    assert shop.hooks().install() == list(NAMES)
+    assert sorted(snapshot(shop.folder)) == sorted(NAMES)
+    assert all(os.access(shop.folder / name, os.X_OK) for name in NAMES)
+    assert shop.hooks().install() == []
+    assert shop.hooks().problems() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shims_are_sound(name: str) -> None:
+    """Every shim begins with the shell and its id, is executable, and dash can read it."""
+    shim = ROOT / "hooks" / name
+    first, second, *_ = shim.read_text().splitlines()
+    assert (first, second) == ("#!/bin/sh", "# git-pw hook, version 1")
+    assert os.access(shim, os.X_OK)
+    run(["sh", "-n", shim])
+
+
+def test_uninstall_puts_everything_back(shop: Shop) -> None:
+    """Byte for byte, with modes, links, and what isn't executable."""
+    shop.write("pre-commit", "#!/bin/sh\nexit 0\n", 0o750)
+    shop.write("pre-push.sample", "x")
+    shop.write("target", "#!/bin/sh\n")
+    (shop.folder / "pre-push").symlink_to("target")
+    shop.write("post-commit", "#!/bin/sh\nexit 0 # \xff\n", 0o644)
+    before = snapshot(shop.folder)
+    assert shop.hooks().install() == list(NAMES)
+    assert (shop.folder / f"pre-push{BEFORE}").is_symlink()
+    assert shop.hooks().uninstall() == list(NAMES)
+    assert snapshot(shop.folder) == before
+    assert shop.hooks().uninstall() == []
+
+
+def test_outdated_shim_is_replaced(shop: Shop) -> None:
+    """Another version, or one that was tampered with; it is not taken for the user's hook."""
+    shop.hooks().install()
+    file = shop.folder / "pre-push"
+    file.write_text(file.read_text().replace("version 1", "version 0"))
+    assert "another version" in shop.hooks().problems()[0]
+    (shop.folder / "post-commit").chmod(0o644)
+    assert "isn't executable" in shop.hooks().problems()[1]
+    assert shop.hooks().install() == ["pre-push", "post-commit"]
+    assert shop.hooks().problems() == []
+    assert not (shop.folder / f"pre-push{BEFORE}").exists()
+
+
+def test_hook_that_overwrote_the_shim_is_chained(shop: Shop) -> None:
+    """The newest one counts; the older one is kept aside."""
+    shop.write("pre-commit", "#!/bin/sh\n# first\n")
+    shop.hooks().install()
+    shop.write("pre-commit", "#!/bin/sh\n# second\n")
+    assert "was replaced" in shop.hooks().problems()[0]
+    assert shop.hooks().install() == ["pre-commit"]
+    assert "second" in (shop.folder / f"pre-commit{BEFORE}").read_text()
+    assert "first" in (shop.folder / f"pre-commit{BEFORE}.1").read_text()
+
+
+def test_pre_commit_framework_goes_on(shop: Shop) -> None:
+    """It moves our shim to .legacy and runs it: both fire, before and after the next install, and in the end."""
+    shop.write("pre-commit", f'#!/bin/sh\necho first >>"{shop.log}"\n')
+    shop.hooks().install()
+    legacy = shop.folder / "pre-commit.legacy"
+    (shop.folder / "pre-commit").rename(legacy)
+    framework = f'#!/bin/sh\necho framework >>"{shop.log}"\n"{legacy}" "$@"\n'
+    shop.write("pre-commit", framework)
+    assert shop.hooks().problems() == []
+    shop.commit()
+    assert shop.calls() == ["framework", "first", "hook pre-commit|"]
+    assert shop.hooks().install() == ["pre-commit"]
+    shop.commit()
+    assert shop.calls() == ["framework", "first", "hook pre-commit|"]
+    shop.hooks().uninstall()
+    assert (shop.folder / "pre-commit").read_text() == framework
+    shop.commit()
+    assert shop.calls() == ["framework", "first"]
+
+
+def test_interrupted_install_is_finished(shop: Shop) -> None:
+    """The user's hook was linked aside, and our shim not yet there."""
+    file = shop.write("pre-commit", "#!/bin/sh\n# mine\n")
+    os.link(file, shop.folder / f"pre-commit{BEFORE}")
+    shop.hooks().install()
+    assert sorted(snapshot(shop.folder)) == sorted([*NAMES, f"pre-commit{BEFORE}"])
+    shop.hooks().uninstall()
+    assert file.read_text() == "#!/bin/sh\n# mine\n"
+
+
+# Fired by git
+
+
+def test_commit_asks_git_pw(shop: Shop) -> None:
+    """And its refusal stops the commit."""
+    shop.hooks().install()
+    assert shop.commit().exit == 0
+    assert shop.calls() == ["hook pre-commit|"]
+    assert shop.commit(env={"PW_EXIT": "3"}).exit == 1
+    assert git("rev-list", "--count", "HEAD", cwd=shop.path) == "1"
+
+
+def test_push_asks_git_pw(shop: Shop) -> None:
+    """With the remote and git's lines; its refusal stops the push."""
+    shop.hooks().install()
+    shop.commit()
+    shop.calls()
+    assert run(["git", "push", "-q", "origin", "main"], shop.path, {"PW_EXIT": "5"}, check=False).exit != 0
+    head = git("rev-parse", "HEAD", cwd=shop.path)
+    url = git("remote", "get-url", "origin", cwd=shop.path)
+    line = f"refs/heads/main {head} refs/heads/main {'0' * 40};"
+    assert shop.calls() == [f"hook pre-push origin {url}|{line}"]
+    git("push", "-q", "origin", "main", cwd=shop.path)
+    assert shop.calls() == [f"hook pre-push origin {url}|{line}"]
+
+
+def test_users_hook_comes_first_with_the_same_words(shop: Shop) -> None:
+    """Arguments and standard input reach both."""
+    shop.write("pre-push", f'#!/bin/sh\necho "mine $1 $(wc -l)" >>"{shop.log}"\n')
+    shop.hooks().install()
+    shop.commit()
+    shop.calls()
+    git("push", "-q", "origin", "main", cwd=shop.path)
+    mine, ours = shop.calls()
+    assert mine == "mine origin 1"
+    assert ours.startswith("hook pre-push origin ")
+    assert "refs/heads/main" in ours
+
+
+@pytest.mark.parametrize("name", ["pre-commit", "pre-push"])
+def test_users_refusal_is_passed_on(shop: Shop, name: str) -> None:
+    """With its own exit status, and git pw isn't asked."""
+    shop.write(name, "#!/bin/sh\nexit 42\n")
+    shop.hooks().install()
+    done = run([shop.folder / name, "origin", "x"], shop.path, check=False, input="line\n")
+    assert done.exit == 42
+    assert shop.calls() == []
+
+
+def test_users_hook_that_reads_nothing_is_fine(shop: Shop) -> None:
+    """Also with more lines than a pipe holds."""
+    shop.write("pre-push", "#!/bin/sh\nexit 0\n")
+    shop.hooks().install()
+    lines = "refs/heads/x 1 refs/heads/x 0\n" * 5000
+    assert run([shop.folder / "pre-push", "origin", "x"], shop.path, input=lines).exit == 0
+    assert shop.calls()[0].count(";") == 5000
+
+
+def test_hook_that_is_not_executable_is_no_hook(shop: Shop) -> None:
+    """As git sees it."""
+    shop.write("pre-commit", "#!/bin/sh\nexit 1\n", 0o644)
+    shop.hooks().install()
+    assert shop.commit().exit == 0
+
+
+@pytest.mark.parametrize("first", ["#!/bin/sh", "#!/bin/sh -e", "#!/usr/bin/env bash", "#! /bin/bash"])
+def test_hook_manager_finds_its_name_in_zero(shop: Shop, first: str) -> None:
+    """Husky looks for its files by $0: it must be the hook's own name, with the arguments and the exit status."""
+    script = f'{first}\necho "$(basename "$0") $(dirname "$0") $1" >>"{shop.log}"\nexit 9\n'
+    shop.write("pre-push", script)
+    shop.hooks().install()
+    assert run([shop.folder / "pre-push", "a b", "x"], shop.path, check=False, input="l\n").exit == 9
+    assert shop.calls() == [f"pre-push {shop.folder} a b"]
+
+
+def test_script_that_compares_zero_with_its_path_is_called(shop: Shop) -> None:
+    """Read by another shell, it would take itself for a library and do nothing."""
+    body = f'[[ "${{BASH_SOURCE[0]}}" == "$0" ]] && echo main >>"{shop.log}"\nexit 0\n'
+    shop.write("pre-commit", f"#!/usr/bin/env bash\n{body}")
+    shop.hooks().install()
+    shop.commit()
+    assert shop.calls()[0] == "main"
+
+
+def test_hooks_of_any_kind_are_chained(shop: Shop) -> None:
+    """A program in another language, and a script without a first line."""
+    shop.write("pre-commit", f"#!/usr/bin/env python3\nopen({str(shop.log)!r}, 'a').write('python\\n')\n")
+    shop.write("pre-push", f'echo plain >>"{shop.log}"\n')
+    shop.hooks().install()
+    shop.commit()
+    assert shop.calls() == ["python", "hook pre-commit|"]
+    git("push", "-q", "origin", "main", cwd=shop.path)
+    assert shop.calls()[0] == "plain"
+
+
+def test_linked_worktrees_are_guarded(shop: Shop, tmp_path: Path) -> None:
+    """By the same hooks, with the guard of the common git dir."""
+    shop.hooks().install()
+    shop.commit()
+    git("worktree", "add", "-q", "-b", "linked", tmp_path / "linked one", cwd=shop.path)
+    shop.calls()
+    shop.commit(tmp_path / "linked one")
+    assert shop.calls() == ["hook pre-commit|"]
+    shop.guard("clear", int(time.time()))
+    shop.commit(tmp_path / "linked one")
+    assert shop.calls() == []
+
+
+def test_repository_without_git_pw_is_left_alone(shop: Shop) -> None:
+    """A hooks folder may serve others too: without our folder in the git dir, nothing is asked."""
+    shop.hooks().install()
+    shutil.rmtree(shop.path / ".git" / "pw")
+    assert shop.commit(env={"PW_EXIT": "3"}).exit == 0
+    git("push", "-q", "origin", "main", cwd=shop.path)
+    assert shop.calls() == []
+
+
+def test_tool_that_is_gone_blocks_nobody(shop: Shop) -> None:
+    """A guest must not break the commits of those who removed it; it says so in one line."""
+    shop.hooks().install()
+    shop.program.unlink()
+    path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "git-pw").exists())
+    done = shop.commit(env={"PATH": path})
+    assert done.exit == 0
+    assert done.err.count("\n") == 1
+    assert "git pw can't be run" in done.err
+    assert run(["git", "push", "-q", "origin", "main"], shop.path, {"PATH": path}).exit == 0
+
+
+def test_python_that_is_gone_blocks_nobody(shop: Shop) -> None:
+    """The script is there, but what it is written for isn't."""
+    shop.hooks().install()
+    shop.program.write_text("#!/nowhere/python3\n")
+    done = shop.commit()
+    assert done.exit == 0
+    assert "git pw can't be run" in done.err
+
+
+def test_program_on_path_is_second_choice(shop: Shop, tmp_path: Path) -> None:
+    """Where the one that was baked in is gone."""
+    shop.hooks().install()
+    shutil.move(shop.program.parent, tmp_path / "moved")
+    shop.commit(env={"PATH": f"{tmp_path / 'moved'}{os.pathsep}{os.environ['PATH']}"})
+    assert shop.calls() == ["hook pre-commit|"]
+
+
+# The fast path
+
+
+def test_clear_guard_ends_in_the_shell(shop: Shop) -> None:
+    """No Python where nobody holds anything."""
+    shop.hooks().install()
+    shop.guard("clear", int(time.time()))
+    assert shop.commit(env={"PW_EXIT": "3"}).exit == 0
+    time.sleep(0.2)
+    assert shop.calls() == []
+
+
+def test_locks_are_judged_by_python(shop: Shop) -> None:
+    """Any other word than `clear`, or an empty file, takes the long way."""
+    shop.hooks().install()
+    for lines in (("locks", int(time.time())), (), ("", "clear")):
+        shop.guard(*lines)
+        shop.commit()
+        assert shop.calls() == ["hook pre-commit|"]
+
+
+@pytest.mark.parametrize("written", [1000, "", "x y", "$(touch bad)"])
+def test_stale_guard_is_refreshed_in_the_background(shop: Shop, written: object) -> None:
+    """The commit goes through at once; nonsense counts as old, and is never run."""
+    shop.hooks().install()
+    shop.guard("clear", written)
+    assert shop.commit().exit == 0
+    assert shop.later() == ["hook refresh|"]
+    assert not (shop.path / "bad").exists()
+
+
+def test_background_keeps_nothing_open(shop: Shop) -> None:
+    """Whoever reads the output of a commit isn't kept waiting."""
+    shop.hooks().install()
+    shop.program.write_text("#!/bin/sh\nsleep 20\n")
+    shop.guard("clear", 1000)
+    (shop.path / "file").write_text("x")
+    git("add", "file", cwd=shop.path)
+    begun = time.monotonic()
+    subprocess.run(["git", "commit", "-qm", "x"], cwd=shop.path, check=True, capture_output=True)
+    assert time.monotonic() - begun < 10
+
+
+def test_files_that_need_a_lock_are_judged_by_python(shop: Shop) -> None:
+    """The guard's further lines are pathspecs: one `git diff` tells whether any is staged."""
+    shop.hooks().install()
+    shop.guard("clear", int(time.time()), ":(glob)**/other", ":(glob)**/fi*")
+    shop.commit()
+    assert shop.calls() == ["hook pre-commit|"]
+    shop.guard("clear", int(time.time()), ":(glob)**/other")
+    shop.commit()
+    assert shop.calls() == []
+
+
+def test_first_commit_is_told_in_the_background(shop: Shop) -> None:
+    """Only in a checkout with a claim, and not at each step of a rebase."""
+    shop.hooks().install()
+    shop.guard("clear", int(time.time()))
+    shop.commit()
+    (shop.path / ".git" / "pw" / "claims.json").write_text("[1]\n")
+    shop.commit()
+    assert shop.later() == ["hook post-commit|"]
+    (shop.path / ".git" / "rebase-merge").mkdir()
+    run([shop.folder / "post-commit"], shop.path)
+    time.sleep(0.2)
+    assert shop.calls() == []
+
+
+def test_users_post_commit_hook_still_runs(shop: Shop) -> None:
+    """Its failure doesn't keep git pw from hearing of the commit."""
+    shop.write("post-commit", f'#!/bin/sh\necho mine >>"{shop.log}"\nexit 1\n')
+    shop.hooks().install()
+    (shop.path / ".git" / "pw" / "claims.json").write_text("[1]\n")
+    assert run([shop.folder / "post-commit"], shop.path, check=False).exit == 1
+    assert shop.later()[0] == "mine"
+
+
+def test_chained_only_leaves_git_pw_out(shop: Shop) -> None:
+    """`git pw push` runs the user's hooks itself, and has judged already."""
+    shop.write("pre-push", f'#!/bin/sh\necho "mine $(cat)" >>"{shop.log}"\n')
+    shop.hooks().install()
+    GitRepo.discover(str(shop.path)).run_pre_push("origin", ["a line"])
+    assert shop.calls() == ["mine a line"]
+    assert run([shop.folder / "pre-commit"], shop.path, {CHAINED_ONLY: "1"}).exit == 0
+    assert shop.calls() == []
+
+
+# Where hooks live
+
+
+def test_relative_hooks_path_that_is_ignored(shop: Shop) -> None:
+    """Husky 9: a folder in the work tree that ignores itself."""
+    folder = shop.path / ".husky" / "_"
+    folder.mkdir(parents=True)
+    (folder / ".gitignore").write_text("*\n")
+    git("config", "core.hooksPath", ".husky/_", cwd=shop.path)
+    assert shop.hooks().install() == list(NAMES)
+    shop.commit()
+    assert shop.calls() == ["hook pre-commit|"]
+    assert shop.hooks().problems() == []
+
+
+def test_tracked_hooks_folder_is_not_changed(shop: Shop) -> None:
+    """Husky 8: the line to add is told, and once it is there all is well."""
+    folder = shop.path / ".husky"
+    folder.mkdir()
+    (folder / "pre-commit").write_text("#!/bin/sh\nexit 0\n")
+    (folder / "pre-commit").chmod(0o755)
+    git("add", "-A", cwd=shop.path)
+    git("config", "core.hooksPath", ".husky", cwd=shop.path)
+    assert shop.hooks().install() == []
+    assert sorted(snapshot(folder)) == ["pre-commit"]
+    problems = shop.hooks().problems()
+    assert len(problems) == 3
+    assert problems[0].endswith('git pw hook pre-commit "$@"')
+    for name in NAMES:
+        (folder / name).write_text(f'#!/bin/sh\ngit pw hook {name} "$@"\n')
+    assert shop.hooks().problems() == []
+
+
+def test_untracked_hooks_folder_in_the_work_tree_is_not_made(shop: Shop) -> None:
+    """It would turn up in `git status`."""
+    git("config", "core.hooksPath", ".githooks", cwd=shop.path)
+    assert shop.hooks().install() == []
+    assert not (shop.path / ".githooks").exists()
+    assert len(shop.hooks().problems()) == 3
+
+
+def test_hooks_folder_of_all_repositories_is_not_changed(shop: Shop, tmp_path: Path) -> None:
+    """Nothing outside of this repository is ours to change."""
+    git("config", "--global", "core.hooksPath", tmp_path / "shared", cwd=shop.path)
+    assert shop.hooks().install() == []
+    assert not (tmp_path / "shared").exists()
+    assert "serves all your repositories" in shop.hooks().problems()[0]
+
+
+def test_hooks_that_are_switched_off_are_reported(shop: Shop) -> None:
+    """`core.hooksPath=/dev/null`."""
+    git("config", "core.hooksPath", "/dev/null", cwd=shop.path)
+    assert shop.hooks().install() == []
+    assert "no folder" in shop.hooks().problems()[0]
+
+
+def test_program_that_is_gone_is_a_problem(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the baked in one nor one on PATH."""
+    shop.hooks().install()
+    shop.program.unlink()
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "can't find git-pw" in shop.hooks().problems()[0]

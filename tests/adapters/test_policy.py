@@ -1,0 +1,239 @@
+"""`.gitpw.toml`, read and written."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gitpw.adapters.policy import get_value, load_policy, set_value, write_initial
+from gitpw.domain.policy import Policy
+from gitpw.errors import ConfigError, InvalidError, UsageError
+
+
+def write(root: Path, text: str) -> str:
+    """Put a policy into a folder; the folder."""
+    (root / ".gitpw.toml").write_bytes(text.encode())
+    return str(root)
+
+
+def text(root: Path) -> str:
+    """The policy as it stands there."""
+    return (root / ".gitpw.toml").read_bytes().decode()
+
+
+def test_defaults_without_a_file(tmp_path: Path) -> None:
+    """No file, or no checkout, means the defaults."""
+    assert load_policy(str(tmp_path)) == Policy()
+    assert load_policy(None) == Policy()
+
+
+def test_values_are_read(tmp_path: Path) -> None:
+    """Every table of the file counts."""
+    policy = load_policy(write(tmp_path, 'remote = "up"\n[claim]\nlease = "2h"\n[agent]\nmax_cost = 5\n'))
+    assert (policy.remote, policy.claim.lease, policy.agent.max_cost) == ("up", "2h", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[claim]\nlease = \n", r"^\.gitpw\.toml:2: "),
+        ("x = [[", r"^\.gitpw\.toml:1: "),
+        ("[claim]\n\n# x\nlease = 60\n", r"^\.gitpw\.toml:4: claim\.lease: expected a text in quotes"),
+        ("[claim]\nlease = 'soon'\n", r"^\.gitpw\.toml:2: claim\.lease: 'soon' is no duration"),
+        ("[agent.timeout]\nfix = '3x'\n", r"^\.gitpw\.toml:2: agent\.timeout\.fix: '3x' is no duration"),
+        ("[policy]\nsigned = 'yes'\n", r"^\.gitpw\.toml:2: policy\.signed: expected true or false"),
+        ("[policy]\nenforce = 'no'\n", r"^\.gitpw\.toml:2: policy\.enforce: expected 'held' or 'strict'"),
+        ("[policy]\ncritical = ['a', 1]\n", r"^\.gitpw\.toml:2: policy\.critical: expected a text"),
+        ("[merge]\ntest = 3\n", r"^\.gitpw\.toml:2: merge\.test: expected a text in quotes or a list"),
+        ("[merge]\nwindow = 0\n", r"^\.gitpw\.toml:2: merge\.window: expected greater than or equal to 1"),
+        ("policy = 3\n", r"^\.gitpw\.toml:1: policy: expected a table"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    """Broken TOML, wrong types and bad values: where, and what was expected."""
+    with pytest.raises(ConfigError, match=message):
+        load_policy(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "nearest"),
+    [
+        ("[claim]\nleese = '1m'\n", "claim.lease"),
+        ("lease = '1m'\n", "claim.lease"),
+        ("[polcy]\nenforce = 'held'\n", "policy"),
+        ("ledgr = 'x'\n", "ledger"),
+    ],
+)
+def test_unknown_key_names_the_nearest(tmp_path: Path, content: str, nearest: str) -> None:
+    """A slip of the pen, or a key in the wrong table."""
+    with pytest.raises(ConfigError, match="there is no such key") as caught:
+        load_policy(write(tmp_path, content))
+    assert caught.value.hint == f"did you mean {nearest}?"
+
+
+def test_hostile_files_are_refused(tmp_path: Path) -> None:
+    """A link to a device, or something huge, is never read; text that isn't UTF-8 is named."""
+    file = tmp_path / ".gitpw.toml"
+    file.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="no ordinary file"):
+        load_policy(str(tmp_path))
+    file.unlink()
+    file.write_bytes(b"#" * (2 << 20))
+    with pytest.raises(ConfigError, match="no ordinary file"):
+        load_policy(str(tmp_path))
+    file.write_bytes(b"remote = '\xff'")
+    with pytest.raises(ConfigError, match="isn't UTF-8"):
+        load_policy(str(tmp_path))
+    file.write_text("x = " + "[" * 100_000)
+    with pytest.raises(ConfigError):
+        load_policy(str(tmp_path))
+
+
+def test_values_are_given_by_key(tmp_path: Path) -> None:
+    """With dots; the default where nothing is set."""
+    root = write(tmp_path, "[agent]\ntimeout.fix = '5m'\n")
+    assert get_value(root, "claim.lease") == "60m"
+    assert get_value(root, "agent.timeout.fix") == "5m"
+    assert get_value(root, "agent.timeout.docs") is None
+    assert get_value(root, "merge") == Policy().merge.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("key", ["claim.leese", "nothing", "claim.lease.x", "", "a.b.c"])
+def test_unknown_key_can_be_neither_read_nor_written(tmp_path: Path, key: str) -> None:
+    """Exit 78, as in the file."""
+    with pytest.raises(ConfigError, match="no such key"):
+        get_value(str(tmp_path), key)
+    with pytest.raises(ConfigError, match="no such key"):
+        set_value(str(tmp_path), key, "1")
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [
+        ("agent.max_cost", "5.5", 5.5),
+        ("claim.lease", "90m", "90m"),
+        ("github.labels.a b", "x", "x"),
+        ("ledger", "12345", "12345"),
+        ("merge.test", "make # all", "make # all"),
+        ("merge.test", '["a", "b"]', ["a", "b"]),
+        ("merge.window", "7", 7),
+        ("policy.critical", "x.lock", ["x.lock"]),
+        ("policy.critical", '["a#b", "c"]', ["a#b", "c"]),
+        ("policy.trailers", "no", False),
+        ("policy.trailers", "true", True),
+    ],
+)
+def test_text_is_taken_by_the_keys_type(tmp_path: Path, key: str, typed: str, value: object) -> None:
+    """What a person types becomes what the key takes."""
+    set_value(str(tmp_path), key, typed)
+    assert get_value(str(tmp_path), key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "error"),
+    [
+        ("claim.lease", "soon", InvalidError),
+        ("merge.window", "700", InvalidError),
+        ("merge.window", "many", UsageError),
+        ("policy.enforce", "no", InvalidError),
+        ("policy.signed", "maybe", UsageError),
+        ("claim", "1", UsageError),
+    ],
+)
+def test_bad_value_changes_nothing(tmp_path: Path, key: str, typed: str, error: type[Exception]) -> None:
+    """Unparsable is usage, out of range or outside a set invalid."""
+    root = write(tmp_path, "# mine\n")
+    with pytest.raises(error):
+        set_value(root, key, typed)
+    assert text(tmp_path) == "# mine\n"
+
+
+def test_broken_file_is_not_written_to(tmp_path: Path) -> None:
+    """What can't be read can't be changed."""
+    root = write(tmp_path, "[claim\n")
+    with pytest.raises(ConfigError):
+        set_value(root, "claim.lease", "5m")
+    assert text(tmp_path) == "[claim\n"
+
+
+WRITTEN = """\
+# top
+ledger = "a"   # keep me
+
+[policy]
+critical = [   # several
+  "a", # one
+  "b",
+]
+
+# about claims
+[claim]  # here
+lease = "1m"   # lease # twice
+
+# about merging
+[merge]
+"base" = "x#y"
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "before", "after"),
+    [
+        ("claim.lease", "3m", 'lease = "1m"   # lease # twice', 'lease = "3m"   # lease # twice'),
+        ("claim.wait", "9s", "# lease # twice\n", '# lease # twice\nwait = "9s"\n'),
+        ("ledger", "b", '"a"   # keep me', '"b"   # keep me'),
+        ("merge.base", "q", '"base" = "x#y"', '"base" = "q"'),
+        ("merge.window", "3", '"x#y"\n', '"x#y"\nwindow = 3\n'),
+        ("notify.urls", "u", '"x#y"\n', '"x#y"\n\n[notify]\nurls = ["u"]\n'),
+        ("policy.critical", "z", '[   # several\n  "a", # one\n  "b",\n]', '["z"]'),
+        ("remote", "o", "# keep me\n", '# keep me\nremote = "o"\n'),
+    ],
+)
+def test_layout_and_comments_stay(tmp_path: Path, key: str, typed: str, before: str, after: str) -> None:
+    """Only the one line changes, or is added where it belongs."""
+    set_value(write(tmp_path, WRITTEN), key, typed)
+    assert WRITTEN.count(before) == 1
+    assert text(tmp_path) == WRITTEN.replace(before, after)
+
+
+def test_windows_line_ends_stay(tmp_path: Path) -> None:
+    """A file keeps its kind of line ends."""
+    root = write(tmp_path, '[claim]\r\nlease = "1m"\r\n')
+    set_value(root, "claim.lease", "2m")
+    set_value(root, "claim.wait", "3m")
+    assert text(tmp_path) == '[claim]\r\nlease = "2m"\r\nwait = "3m"\r\n'
+
+
+def test_odd_layout_is_written_anew(tmp_path: Path) -> None:
+    """Where no line can be changed by itself, the data is still right."""
+    root = write(tmp_path, 'claim = { lease = "1m", wait = "2m" }\n')
+    set_value(root, "claim.lease", "3m")
+    assert tomllib.loads(text(tmp_path)) == {"claim": {"lease": "3m", "wait": "2m"}}
+
+
+def test_initial_file_holds_the_ledger(tmp_path: Path) -> None:
+    """A file that can be read back, once."""
+    assert write_initial(str(tmp_path), "0123abcd")
+    assert load_policy(str(tmp_path)) == Policy(ledger="0123abcd")
+    assert not write_initial(str(tmp_path), "other")
+    assert load_policy(str(tmp_path)).ledger == "0123abcd"
+
+
+def test_initial_file_takes_every_key(tmp_path: Path) -> None:
+    """What is written into it later doesn't disturb its comments."""
+    write_initial(str(tmp_path), "x")
+    comments = [line for line in text(tmp_path).splitlines() if line.startswith("#")]
+    for key, value in [("remote", "o"), ("claim.lease", "2h"), ("merge.test", "make"), ("claim.wait", "1m")]:
+        set_value(str(tmp_path), key, value)
+    assert [line for line in text(tmp_path).splitlines() if line.startswith("#")] == comments
+    assert load_policy(str(tmp_path)).claim.wait == "1m"
+
+
+def test_nothing_is_left_beside_the_file(tmp_path: Path) -> None:
+    """It is replaced as a whole, by way of a file that is gone afterwards."""
+    write_initial(str(tmp_path), "x")
+    set_value(str(tmp_path), "remote", "o")
+    assert os.listdir(tmp_path) == [".gitpw.toml"]  # noqa: PTH208
