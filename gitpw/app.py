@@ -82,8 +82,9 @@ def _assembled(
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
+    linked = checkout.own() if repo.git_dir != repo.common_dir else []
     me, kind, name, _ = identify(
-        given=worker, environment=os.environ, own=checkout.own(), config=repo.config, host=host
+        given=worker, environment=os.environ, own=linked, config=repo.config, host=host
     )
     folder = Path(repo.common_dir, "pw")
     journal = Journal(folder / "journal")

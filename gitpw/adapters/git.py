@@ -228,7 +228,7 @@ class GitRepo:
         if remote not in self.remotes():
             return False
         quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-prune", "--no-recurse-submodules")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         spec = f"+refs/heads/{branch}:refs/remotes/{remote}/{branch}"
         done = self.patiently(
             *quietly, "fetch", *options, "--", remote, spec, env={"GIT_TERMINAL_PROMPT": "0"}, timeout=timeout
@@ -363,7 +363,7 @@ class GitRepo:
         env: dict[str, str | None] | None = None,
     ) -> bytes:
         """What git prints; raises `FailedError` with its words."""
-        done = self.git("--no-optional-locks", *args, input=input, env=env)
+        done = self.git(*args, input=input, env=env)
         if done.status:
             raise FailedError(f"git {args[0]} failed: {complaint(done.err)}")
         return done.out

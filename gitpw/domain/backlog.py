@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
 from gitpw.domain.board import Board
-from gitpw.domain.grant import end, freshened, mine, returned, unknown
+from gitpw.domain.grant import end, freshened, mine, returned, unknown, unreadable
 from gitpw.domain.ids import TASK, TaskId, numbered_task
 from gitpw.domain.lock import Claim
 from gitpw.domain.merge import Merge
@@ -34,6 +34,9 @@ from gitpw.domain.task import MOVES, UNESTIMATED, Task, TaskMetadata, TaskStatus
 
 def add(board: Board, operation: Operation, request: Add) -> Outcome:
     """Add tasks, all or none; one whose key was imported before is not added again."""
+    unclear = _unclear(request)
+    if unclear is not None:
+        return unclear
     known = [board.keyed(new.key) if new.key else None for new in request.tasks]
     number = board.meta.tasks
     ids: list[TaskId] = []
@@ -61,6 +64,14 @@ def add(board: Board, operation: Operation, request: Add) -> Outcome:
             board.put_key(fresh[task].key or "", task)
     lift(board, {needed for needs in after.values() for needed in needs if needed not in after})
     return Done(tasks=tuple(ids), changed=bool(after), detail={"added": len(after)})
+
+
+def _unclear(request: Add) -> Refused | None:
+    """A file that can't be locked, or a key that names two tasks."""
+    keys = [new.key for new in request.tasks if new.key]
+    for twice in (key for key in keys if keys.count(key) > 1):
+        return Refused(code="invalid", message=f"two tasks have the key {twice}", hint="each needs its own")
+    return unreadable(file for new in request.tasks for file in new.files)
 
 
 def _dependencies(
@@ -145,6 +156,9 @@ def edit(board: Board, _operation: Operation, request: Edit) -> Outcome:
     task = board.task(request.task)
     if task is None:
         return unknown(request.task)
+    unclear = unreadable(request.files or ())
+    if unclear is not None:
+        return unclear
     free = task.status in {TaskStatus.PENDING, TaskStatus.FAILED}
     if not free and (
         task.claim is None

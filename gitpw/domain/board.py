@@ -28,6 +28,7 @@ from urllib.parse import quote, unquote
 from pydantic import Field, ValidationError
 
 from gitpw.domain.ids import (
+    TASK,
     ClaimId,
     LedgerId,
     OperationId,
@@ -53,6 +54,8 @@ R = TypeVar("R", bound=Record)
 MAJOR, MINOR = 1, 0
 """Of the storage format: a newer major is refused, a newer minor read with its unknown fields kept."""
 
+MODES = {mode.encode(): mode for mode in Mode}
+
 BUCKET = 100
 HOSTS = 32
 """How many hosts' clocks are remembered."""
@@ -75,6 +78,12 @@ class Format(Record):
     minor: int = MINOR
 
 
+class Versioned(Record):
+    """What can be read of the ledger's own record in every format."""
+
+    format: Format = Format()
+
+
 class Clock(Record):
     """The last moment at which a host wrote, by its own clock, and the counter then."""
 
@@ -82,10 +91,9 @@ class Clock(Record):
     counter: int
 
 
-class Meta(Record):
+class Meta(Versioned):
     """What every operation needs and changes."""
 
-    format: Format = Format()
     ledger: LedgerId = Field(pattern=r"^[0-9a-f]{16,64}$")
     counter: int = Field(ge=0)
     operation: OperationId
@@ -175,15 +183,22 @@ class Board:
     @property
     def meta(self) -> Meta:
         """The ledger's own record; raises `ConfigError` where it isn't one, or one of a newer format."""
-        meta = self._record(Meta, ("meta",))
+        key = ("meta",)
+        if key not in self._read:
+            self._check_format(key)
+        meta = self._record(Meta, key)
         if meta is None:
             raise ConfigError("the ledger has no meta record", hint="see 'git pw doctor'")
-        if meta.format.major > MAJOR:
-            raise ConfigError(
-                f"the ledger has format {meta.format.major}, this git-pw reads up to {MAJOR}",
-                hint="upgrade git-pw",
-            )
         return meta
+
+    def _check_format(self, key: Key) -> None:
+        """Before anything else is read of it: a newer format may have other fields."""
+        raw = self._load(key)
+        major = MAJOR if raw is None else _parsed(Versioned, key, raw).format.major
+        if major > MAJOR:
+            raise ConfigError(
+                f"the ledger has format {major}, this git-pw reads up to {MAJOR}", hint="upgrade git-pw"
+            )
 
     def put_meta(self, meta: Meta) -> None:
         """Replace the ledger's own record."""
@@ -304,6 +319,10 @@ class Board:
 
     def _merged(self, queues: Sequence[Key]) -> Iterator[Task]:
         for turn in heapq.merge(*(self._turns(queue, 4) for queue in queues)):
+            if not (turn[2] + turn[3]).isdecimal():
+                raise ConfigError(
+                    f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'"
+                )
             number = int(turn[2]) * 256 + int(turn[3])
             task = self.task(numbered_task(number))
             if task is not None:
@@ -319,7 +338,12 @@ class Board:
     def keyed(self, key: str) -> TaskId | None:
         """The task that was imported under that key."""
         raw = self._load(("keys", _digest(key)))
-        return None if raw is None else TaskId(raw.decode())
+        if raw is None:
+            return None
+        text = raw.decode(errors="replace")
+        if not TASK.fullmatch(text):
+            raise ConfigError(f"the ledger's key {key!r} stands for no task", hint="see 'git pw doctor'")
+        return TaskId(text)
 
     def put_key(self, key: str, task: TaskId) -> None:
         """Remember the task that was imported under that key."""
@@ -451,8 +475,10 @@ class Board:
         path = Path("/".join(part.removeprefix("=") for part in key[1:]))
         for name in self.names(key):
             if name.startswith("!") and (wanted is None or overlap(path, wanted)):
-                mode = self._load((*key, name)) or b""
-                yield ClaimId(name.removeprefix("!")), Held(resource=str(path), mode=Mode(mode.decode()))
+                mode = MODES.get(self._load((*key, name)) or b"")
+                if mode is None:
+                    raise ConfigError(f"the ledger's lock of {path} has no mode", hint="see 'git pw doctor'")
+                yield ClaimId(name.removeprefix("!")), Held(resource=str(path), mode=mode)
 
     # progress and merging
 

@@ -25,9 +25,10 @@ from gitpw.domain.operation import (
     Suspect,
     Unlock,
 )
-from gitpw.domain.resource import Resource
+from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker, WorkerMetadata
+from gitpw.errors import InvalidError
 
 
 class Conflict(NamedTuple):
@@ -237,11 +238,20 @@ def granted(claim: Claim, *notes: str) -> Done:
 
 def lock(board: Board, operation: Operation, request: Lock) -> Outcome:
     """Lock resources in a claim of their own, or within the asker's claim `into`."""
+    unclear = unreadable(held.resource for held in request.locks)
+    if unclear is not None:
+        return unclear
     own = None
     if request.into is not None:
         own = board.claim(request.into)
         if own is None or own.worker != operation.author.worker:
             return lost(board, operation.author.worker, request.into, None)
+        if own.queued:
+            return Refused(
+                code="invalid",
+                message=f"{own.task} waits in the merge queue: nothing more is locked for it",
+                hint="see 'git pw merge list'",
+            )
     found = sweep(board, operation, request.locks, request.into)
     if isinstance(found, Conflict):
         return blocked_by(operation, found)
@@ -264,6 +274,9 @@ def unlock(board: Board, operation: Operation, request: Unlock) -> Outcome:
     """Give up locks by name, or all without a task; with force, also what others hold."""
     if request.force and not request.reason:
         return Refused(code="invalid", message="--force needs a reason", hint="say why with --reason")
+    unclear = unreadable(request.resources)
+    if unclear is not None:
+        return unclear
     if request.all:
         claims = [
             claim
@@ -293,7 +306,7 @@ def _to_unlock(
     mine = [
         (claim, lock) for claim, lock in held if claim.worker == operation.author.worker and not claim.queued
     ]
-    if request.force:
+    if request.force and held:
         return held
     if mine:
         return mine
@@ -352,9 +365,10 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
 
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
-    """The claim with a new lease if less than half of the old one is left."""
+    """The claim with a new lease if less than half of the old one is left, or somebody thinks that it is over."""
     left = claim.lease.expires_at - operation.at
-    if claim.queued or left > timedelta(seconds=claim.lease.duration / 2):
+    fresh = left > timedelta(seconds=claim.lease.duration / 2) and not claim.lease.marks
+    if claim.queued or fresh:
         return claim
     return claim.but(lease=new_lease(board, operation, claim.lease.duration))
 
@@ -433,6 +447,20 @@ def mine(board: Board, operation: Operation, request: OfTask) -> tuple[Task, Cla
 def unknown(task: TaskId) -> Refused:
     """The refusal for a task that isn't there."""
     return Refused(code="invalid", message=f"there is no {task}", hint="see 'git pw task list'")
+
+
+def unreadable(names: Iterable[str]) -> Refused | None:
+    """The refusal for the first name that is no resource in canonical form: once stored, it would stop everybody."""
+    for name in names:
+        try:
+            right = str(resource(name))
+        except InvalidError as error:
+            return Refused(code="invalid", message=error.message, hint=error.hint)
+        if right != name:
+            return Refused(
+                code="invalid", message=f"{name!r} isn't in canonical form", hint=f"write it as {right}"
+            )
+    return None
 
 
 def held_locks(files: Iterable[str], *, shared: bool) -> tuple[Held, ...]:

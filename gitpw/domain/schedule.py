@@ -11,6 +11,7 @@ from gitpw.domain.grant import (
     Sweep,
     blocked_by,
     enlisted,
+    freshened,
     granted,
     held_by,
     held_locks,
@@ -20,10 +21,11 @@ from gitpw.domain.grant import (
     new_claim,
     sweep,
     unknown,
+    unreadable,
     void,
 )
 from gitpw.domain.ids import TaskId
-from gitpw.domain.lock import Claim, Held, merged_locks
+from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
 from gitpw.domain.task import Task, TaskStatus, branch_name
 from gitpw.domain.worker import Worker
@@ -46,6 +48,9 @@ class Reason(NamedTuple):
 
 def take(board: Board, operation: Operation, request: Take) -> Outcome:
     """Claim the named task, or the best one."""
+    unclear = unreadable(held.resource for held in request.locks)
+    if unclear is not None:
+        return unclear
     if request.task is not None:
         return _take_named(board, operation, request, request.task)
     return _take_best(board, operation, request)
@@ -103,14 +108,17 @@ def _again(board: Board, operation: Operation, request: Take, claim: Claim) -> O
         return Refused(
             code="invalid", message=f"{claim.task} waits in the merge queue", hint="see 'git pw merge list'"
         )
-    more = tuple(held for held in request.locks if claim.mode(held.resource) is not held.mode)
-    if not more:
+    more = tuple(
+        held for held in request.locks if claim.mode(held.resource) not in {held.mode, Mode.EXCLUSIVE}
+    )
+    fresh = freshened(board, operation, claim)
+    if not more and fresh is claim:
         return granted(claim).but(changed=False)
     found = sweep(board, operation, more, claim.id)
     if isinstance(found, Conflict):
         return blocked_by(operation, found)
     make_way(board, operation, found)
-    claim = claim.but(locks=merged_locks(claim.locks, found.locks))
+    claim = fresh.but(locks=merged_locks(claim.locks, found.locks))
     board.put_claim(claim)
     return granted(claim)
 

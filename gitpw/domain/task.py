@@ -67,7 +67,7 @@ class Task(Record):
     under, and the importer's key.
     """
 
-    id: TaskId
+    id: TaskId = Field(pattern=r"^task-[0-9]{3,9}$")
     type: TaskType = TaskType.FEAT
     title: str = Field(min_length=1, max_length=500)
     description: str = Field(default="", max_length=100_000)

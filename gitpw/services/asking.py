@@ -13,7 +13,7 @@ from gitpw.domain.resource import Glob, Path, resource
 from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
 from gitpw.ledger.ledger import Answer, Settled
 from gitpw.ledger.store import Move
-from gitpw.services.ports import Context, Own
+from gitpw.services.ports import Context, Own, Worktree
 
 
 def granted(outcome: Outcome) -> Done:
@@ -84,6 +84,16 @@ def my_task(ctx: Context, named: TaskId | None) -> tuple[TaskId, Own | None]:
     raise InvalidError(
         f"{ctx.me.worker} holds no task", hint="'git pw claim' gets one; --as says who you are"
     )
+
+
+def my_worktree(ctx: Context, task: TaskId) -> Worktree | None:
+    """My worktree for a task; rather one whose folder is there. Another worker's, left on this machine, is not mine."""
+    found = [
+        tree
+        for tree in ctx.worktrees.all()
+        if tree.own is not None and (tree.own.task, tree.own.worker) == (task, ctx.me.worker)
+    ]
+    return next((tree for tree in found if tree.present), found[0] if found else None)
 
 
 def canonical(ctx: Context, names: Iterable[str]) -> tuple[str, ...]:

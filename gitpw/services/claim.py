@@ -128,15 +128,23 @@ def _finished(
 
 
 def _worktree(ctx: Context, task: Task, mine: Claim) -> str:
-    found = ctx.worktrees.find(task.id)
-    folder = (
-        found.path
-        if found is not None and found.present
-        else ctx.policy.claim.worktrees.replace("{id}", task.id)
-    )
+    """Make my worktree for the task, or find it again; its path.
+
+    Where another worker's is left on this machine, that one stays as it is: mine stands beside it, on a branch of
+    its own that goes on from the last commit there.
+    """
+    found = my_worktree(ctx, task.id)
+    folder = ctx.policy.claim.worktrees.replace("{id}", task.id)
+    branch, start = mine.branch or task.id, task.base or base(ctx)
+    left = ctx.worktrees.find(task.id)
+    if found is not None and found.present:
+        folder, branch = found.path, found.branch or branch
+    elif left is not None and left.present:
+        ctx.tell(f"{left.path} is another worker's and stays as it is: going on from its last commit")
+        folder, branch, start = f"{folder}-{mine.worker}", f"{branch}-{mine.worker}", left.head or start
     if ctx.dry_run:
         return folder
-    return ctx.worktrees.make(folder, mine.branch or task.id, task.base or base(ctx), as_own(mine))
+    return ctx.worktrees.make(folder, branch, start, as_own(mine))
 
 
 def waited(ctx: Context, wait: str | None, attempt: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Complete
 from gitpw.domain.task import Task
 from gitpw.errors import InvalidError
-from gitpw.services.asking import ask, my_task
+from gitpw.services.asking import ask, my_task, my_worktree
 from gitpw.services.ports import Context
 from gitpw.services.push import handed_in
 from gitpw.services.show_task import known_task
@@ -25,7 +25,7 @@ class Completed(NamedTuple):
 def complete(ctx: Context, task: TaskId | None = None) -> Completed:
     """Push the branch and queue it, in one step that only the current token can take; refuses a dirty tree."""
     name, own = my_task(ctx, task)
-    tree = ctx.worktrees.find(name)
+    tree = my_worktree(ctx, name)
     dirty = ctx.worktrees.dirty(tree) if tree is not None else ctx.repo.dirty() if own is not None else ()
     if dirty:
         raise InvalidError(

@@ -8,7 +8,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Push
 from gitpw.errors import InvalidError
 from gitpw.ledger.store import Move
-from gitpw.services.asking import ask, my_task
+from gitpw.services.asking import ask, my_task, my_worktree
 from gitpw.services.base import base_branch
 from gitpw.services.ports import Context
 
@@ -64,7 +64,7 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
 
 def _branch(ctx: Context, task: TaskId) -> str | None:
     """The branch that the task's work is on: its worktree's, else the claim's where it exists, else this one."""
-    tree = ctx.worktrees.find(task)
+    tree = my_worktree(ctx, task)
     if tree is not None:
         return tree.branch
     found = ctx.ledger.board().task(task)

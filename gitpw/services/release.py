@@ -8,7 +8,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Release
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.errors import FailedError
-from gitpw.services.asking import ask, forget, my_task
+from gitpw.services.asking import ask, forget, my_task, my_worktree
 from gitpw.services.ports import Context, Worktree
 from gitpw.services.show_task import known_task
 
@@ -30,7 +30,7 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
     _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
     found = known_task(answer.board, name)
     forget(ctx, answer.board)
-    tree = ctx.worktrees.find(name)
+    tree = my_worktree(ctx, name)
     return Released(
         found, [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
     )
