@@ -21,6 +21,7 @@ from gitpw.services.asking import (
     here,
     lease_seconds,
     live,
+    my_worktree,
     remember,
     settle,
 )
