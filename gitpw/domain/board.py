@@ -42,7 +42,7 @@ from gitpw.domain.merge import Merge
 from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
 from gitpw.domain.progress import Progress
 from gitpw.domain.record import Instant, Record
-from gitpw.domain.resource import Glob, Path, Resource, folded, overlap, resource
+from gitpw.domain.resource import C, Covered, File, Glob, Path, Resource, folded, overlap, resource
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker
@@ -442,13 +442,16 @@ class Board:
             raise ConfigError(f"the ledger holds a lock of {text!r}: {error.message}") from error
         return self.fold(thing)
 
-    def fold(self, thing: Resource) -> Resource:
+    def fold(self, thing: C) -> C:
         """The resource as this ledger compares it."""
         return folded(thing) if self.settings.case_insensitive else thing
 
-    def overlapping(self, wanted: Resource) -> Iterator[tuple[ClaimId, Held]]:
+    def overlapping(self, wanted: Covered) -> Iterator[tuple[ClaimId, Held]]:
         """Every lock that covers a path which `wanted`, already folded, covers too."""
-        if isinstance(wanted, Path):
+        if isinstance(wanted, File):
+            yield from self._above(wanted.parts)
+            yield from self._markers(("paths", *(f"={part}" for part in wanted.parts)), None)
+        elif isinstance(wanted, Path):
             yield from self._above(wanted.parts)
             yield from self._inside(("paths", *(f"={part}" for part in wanted.parts)), None)
         else:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
 
 from gitpw.errors import InvalidError
 
@@ -64,7 +65,23 @@ class Glob:
         return tuple(names)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file as git reports it, with nothing under it: what hooks judge."""
+
+    text: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names from the root down."""
+        return tuple(self.text.split("/"))
+
+
 Resource = Path | Glob
+"""What can be locked."""
+
+Covered = Path | Glob | File
+"""What a lock can stand in the way of."""
 
 
 def resource(text: str, folder: str = "") -> Resource:
@@ -83,9 +100,9 @@ def resource(text: str, folder: str = "") -> Resource:
     return Path(path) if WILD.isdisjoint(text) else Glob(path)
 
 
-def observed(path: str) -> Path:
+def observed(path: str) -> File:
     """A path that git reported, taken as it is but for its Unicode form."""
-    return Path(unicodedata.normalize("NFC", path))
+    return File(unicodedata.normalize("NFC", path))
 
 
 def _normal(text: str, folder: str) -> str:
@@ -128,7 +145,7 @@ _Step = str | _Any | None
 _Edges = tuple[tuple[tuple[_Step, int], ...], ...]
 
 
-def _edges(thing: Resource) -> _Edges:
+def _edges(thing: Covered) -> _Edges:
     """The automaton: state n's steps at index n; the last state accepts."""
     if isinstance(thing, Path):
         letters = list(thing.text)
@@ -137,6 +154,8 @@ def _edges(thing: Resource) -> _Edges:
         into: _Step = "/" if letters else None
         chain += [[(None, end), (into, end - 1)], [(_Any.PATH, end - 1), (None, end)], []]
         return tuple(map(tuple, chain))
+    if isinstance(thing, File):
+        return (*(((letter, n + 1),) for n, letter in enumerate(thing.text)), ())
     return _glob_edges(thing.text)
 
 
@@ -210,15 +229,21 @@ def _common_word(one: _Edges, two: _Edges) -> bool:
     return False
 
 
-def folded(thing: Resource) -> Resource:
+C = TypeVar("C", bound=Path | Glob | File)
+
+
+def folded(thing: C) -> C:
     """The same without regard to case, as file systems that ignore case see it."""
-    text = unicodedata.normalize("NFC", thing.text.casefold())
-    return Path(text) if isinstance(thing, Path) else Glob(text)
+    return type(thing)(unicodedata.normalize("NFC", thing.text.casefold()))
 
 
 @lru_cache(maxsize=65_536)
-def overlap(one: Resource, two: Resource) -> bool:
+def overlap(one: Covered, two: Covered) -> bool:
     """Whether some path is covered by both; fold both first where case doesn't count."""
+    if isinstance(one, File) and isinstance(two, Path):
+        return one.parts[: len(two.parts)] == two.parts
+    if isinstance(one, Path) and isinstance(two, File):
+        return overlap(two, one)
     if isinstance(one, Path) and isinstance(two, Path):
         shorter, longer = sorted((one.parts, two.parts), key=len)
         return longer[: len(shorter)] == shorter

@@ -10,7 +10,7 @@ from gitpw.domain.grant import holder
 from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.lock import Claim, Mode
 from gitpw.domain.operation import Start
-from gitpw.domain.resource import Glob, Resource, observed, overlap
+from gitpw.domain.resource import Covered, Glob, observed, overlap
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
 from gitpw.services.asking import ask, granted_no_more
@@ -205,5 +205,5 @@ def violations(ctx: Context, board: Board, mine: dict[ClaimId, Claim], file: str
     return [Violation(file, None, None)] if needed else []
 
 
-def _matches(patterns: Iterable[str], path: Resource) -> bool:
+def _matches(patterns: Iterable[str], path: Covered) -> bool:
     return any(overlap(Glob(pattern), path) for pattern in patterns)
