@@ -1,0 +1,1 @@
+"""Races of many real processes, over every transport and without a remote."""
