@@ -91,6 +91,7 @@ def _assembled(
     mine = LocalStore(str(folder))
     chosen = remote or _remote(repo, policy)
     at_home = _begun_here(mine)
+    unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     far = None
     if chosen is not None and (beginning or not at_home):
@@ -115,7 +116,7 @@ def _assembled(
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,
         tell=tell,
-        local=local if far is not None and at_home else None,
+        local=local if far is not None and unmoved is not None else None,
         fall_back=far.fall_back if far is not None else None,
         dry_run=dry_run,
         environment=os.environ,

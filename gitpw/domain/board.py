@@ -11,6 +11,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     ready/SKILLS/TURN…  waiting/TURN…  parked/CLAIM/TURN…      every pending task stands in exactly one of these
     paths/=NAME/…/!CLAIM            locked paths: a trie that mirrors their folders
     globs/CLAIM/N                   locked globs
+    leases/HOUR/TIME!CLAIM          claims by the end of their lease
     queue/POSITION                  the merge queue
     keys/DIGEST                     an importer's key -> task
     recent/BUCKET/SLOT-OPERATION    the last operations and their outcomes
@@ -34,6 +35,7 @@ from gitpw.domain.ids import (
     OperationId,
     TaskId,
     WorkerId,
+    isoformat,
     numbered_task,
     task_number,
 )
@@ -92,7 +94,10 @@ class Clock(Record):
 
 
 class Meta(Versioned):
-    """What every operation needs and changes."""
+    """What every operation needs and changes.
+
+    A ledger that was restored went on from the counter `restored`, `leap` later.
+    """
 
     ledger: LedgerId = Field(pattern=r"^[0-9a-f]{16,64}$")
     counter: int = Field(ge=0)
@@ -103,6 +108,7 @@ class Meta(Versioned):
     hosts: dict[str, Clock] = Field(default_factory=dict)
     moved: bool = False
     restored: int | None = None
+    leap: int = 0
 
 
 class Recent(Record):
@@ -385,6 +391,10 @@ class Board:
                 self._unindex(old)
             self._index(claim)
         self._put(("claims", claim.id), claim)
+        if old is None or _lease_key(old) != _lease_key(claim):
+            self._forget_lease(old)
+            if not claim.queued:
+                self._store(_lease_key(claim), b"")
         if old is not None and not {held.resource for held in old.locks} <= {
             held.resource for held in claim.locks
         }:
@@ -393,6 +403,7 @@ class Board:
     def drop_claim(self, claim: Claim, ending: Ended) -> None:
         """End a claim: its locks are free, and what was parked under it stands in line again."""
         self._unindex(claim)
+        self._forget_lease(self.claim(claim.id))
         self._store(("claims", claim.id), None)
         self._put(("ended", claim.id), ending)
         self._unpark(claim.id)
@@ -400,6 +411,22 @@ class Board:
     def _unpark(self, claim: ClaimId) -> None:
         for task in list(self.parked(claim)):
             self.put_task(task.but(parked=None))
+
+    def _forget_lease(self, claim: Claim | None) -> None:
+        if claim is not None:
+            self._store(_lease_key(claim), None)
+
+    def run_out(self, now: datetime) -> Iterator[Claim]:
+        """Claims whose lease has ended by this clock, the longest overdue first; nothing is said of skew here."""
+        until = isoformat(now)
+        for hour in list(self.names(("leases",))):
+            if hour > until[: len(hour)]:
+                return
+            for name in list(self.names(("leases", hour))):
+                moment, _, claim_id = name.partition("!")
+                claim = self.claim(ClaimId(claim_id))
+                if moment <= until and claim is not None:
+                    yield claim
 
     def ending(self, claim: ClaimId) -> Ended | None:
         """What became of a claim that is no more."""
@@ -534,6 +561,13 @@ class Board:
                     return OperationId(name.removeprefix(slot))
         return None
 
+    def remembers(self, counter: int) -> bool:
+        """Whether an operation of that counter would be found by `at_counter`, had there been one."""
+        meta = self.meta
+        if meta.restored is not None and counter <= meta.restored:
+            counter += meta.leap
+        return meta.counter - counter < REMEMBERED
+
     def close(self, operation: Operation, outcome: Outcome) -> None:
         """Count the operation and remember its outcome; what stood in its slot is forgotten."""
         counter = self.counter + 1
@@ -554,6 +588,11 @@ def _bucket(counter: int) -> str:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _lease_key(claim: Claim) -> Key:
+    moment = isoformat(claim.lease.expires_at)
+    return ("leases", moment[:13], f"{moment}!{claim.id}")
 
 
 def _trie(path: Path, marker: str) -> Key:

@@ -36,10 +36,14 @@ class Moved(Record):
 
 
 class Restore(Record):
-    """A ledger that had vanished or gone backwards begins again, from the state that one clone last knew."""
+    """A ledger that had vanished or gone backwards begins again, from the state that one clone last knew.
+
+    Its counter will be beyond `above` too: what it goes back over may have granted tokens.
+    """
 
     verb: Literal["restore"] = "restore"
     reason: str
+    above: int = Field(default=0, ge=0)
 
 
 class NewTask(Record):

@@ -57,7 +57,8 @@ def _moved(board: Board, _operation: Operation, request: Moved) -> Outcome:
 
 def _restore(board: Board, _operation: Operation, request: Restore) -> Outcome:
     counter = board.counter
-    board.put_meta(board.meta.but(counter=counter + LEAP, restored=counter))
+    leap = LEAP * (1 + -(-max(request.above - counter, 0) // LEAP))  # the slots of `recent` stay in step
+    board.put_meta(board.meta.but(counter=counter + leap, restored=counter, leap=leap))
     return Done(detail={"reason": request.reason, "from": counter})
 
 

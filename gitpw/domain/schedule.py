@@ -131,6 +131,9 @@ def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
     alone = sweep(board, operation, request.locks)
     if isinstance(alone, Conflict):
         return blocked_by(operation, alone)
+    for claim in list(board.run_out(operation.at)):
+        if claim.worker != worker.id and may_take_over(board, claim, operation):
+            void(board, operation, claim, "expired")
     passed: list[tuple[Task, Conflict]] = []
     for task, found in candidates(board, operation, request, worker):
         if isinstance(found, Conflict):

@@ -41,14 +41,17 @@ class Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{operation.id}.json"
         file = self._open.get(operation.id)
+        begun = path if file is not None else path.with_suffix(".new")
         if file is None:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(begun, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._open[operation.id] = file
         content = json.dumps({"operation": operation.to_data(), "counter": operation.seen}).encode()
         os.pwrite(file, content, 0)
         os.ftruncate(file, len(content))
         os.fsync(file)
+        if begun != path:  # locked and whole before anybody can see it
+            begun.rename(path)
 
     def close(self, operation: OperationId) -> None:
         """The operation was seen through."""

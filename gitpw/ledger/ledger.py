@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import OperationId
-from gitpw.domain.operation import REMEMBERED, Author, Begin, Done, Operation, Outcome, Request, Restore
+from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Request, Restore
 from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, UnknownError
 from gitpw.ledger.commits import Entry, message
@@ -112,9 +112,10 @@ class Ledger:
             raise ConfigError(
                 "the ledger's ref points to something that is no ledger", hint="see 'git pw doctor'"
             )
-        if self._expected is not None and board.meta.ledger != self._expected:
+        ledger = board.meta.ledger  # looks at the format too, before anything is read
+        if self._expected is not None and ledger != self._expected:
             raise ConfigError(
-                f"this is ledger {board.meta.ledger}, .gitpw.toml names {self._expected}",
+                f"this is ledger {ledger}, .gitpw.toml names {self._expected}",
                 hint="point pw.remote at the right remote, or correct .gitpw.toml",
             )
 
@@ -144,14 +145,11 @@ class Ledger:
         old = self._board(known)
         counter = old.counter
         if new.meta.ledger != old.meta.ledger:
-            raise ConfigError(
-                f"the remote now has another ledger, {new.meta.ledger} instead of {old.meta.ledger}",
-                hint="if that is meant, remove this clone's with 'git pw uninstall' and run 'git pw init'",
-                ledger="replaced",
-            )
-        backwards = new.counter < counter
-        remembered = new.counter - counter < REMEMBERED or new.meta.restored is not None
-        if backwards or (remembered and new.at_counter(counter) != old.meta.operation):
+            raise _replaced(old, new)
+        restored = new.meta.restored
+        leapt_over = restored is not None and restored < counter <= restored + new.meta.leap
+        differs = new.remembers(counter) and new.at_counter(counter) != old.meta.operation
+        if new.counter < counter or leapt_over or differs:
             raise ConfigError(
                 f"the ledger went backwards: operation {counter}, which this clone has seen, is gone from the remote",
                 hint="'git pw doctor --fix' restores it",
@@ -178,6 +176,8 @@ class Ledger:
                 self.journal.leave(identity)
             else:
                 self.journal.close(identity)
+            if self._lost and isinstance(error, OfflineError | FailedError):
+                raise _unknown() from error  # of a later try: it can't say what became of the earlier one
             raise
         except BaseException:
             self.journal.leave(identity)
@@ -242,9 +242,7 @@ class Ledger:
             now_at = self._fetched()
         except OfflineError as error:
             if self._lost:
-                raise UnknownError(
-                    "the answer was lost: it may have been applied", hint="any next command finds out"
-                ) from error
+                raise _unknown() from error
             raise
         if swap is None:
             return None
@@ -262,9 +260,7 @@ class Ledger:
 
     def _gave_up(self) -> ContendedError | UnknownError:
         if self._lost:
-            return UnknownError(
-                "the answer was lost: it may have been applied", hint="any next command finds out"
-            )
+            return _unknown()
         return ContendedError(
             f"others were faster for {self._deadline:.0f} seconds; nothing was changed", hint="try again"
         )
@@ -304,17 +300,35 @@ class Ledger:
 
     def restore(self, author: Author, reason: str) -> Answer:
         """Begin a vanished or rewound ledger again from the last state known here: a new root, a million ahead."""
-        tip = self.store.tip()
-        board = self._board(tip)
-        operation = self._operation(OperationId(secrets.token_hex(16)), Restore(reason=reason), author, board)
+        tip, there = self.store.tip(), self.store.fetch()
+        board, other = self._board(tip), self._board(there)
+        if other.begun and board.begun and other.meta.ledger != board.meta.ledger:
+            raise _replaced(board, other)
+        request = Restore(reason=reason, above=other.counter)
+        operation = self._operation(OperationId(secrets.token_hex(16)), request, author, board)
         outcome = apply(board, operation)
         if not isinstance(outcome, Done):
             raise FailedError("the ledger can't be restored from here")
         whole = self.store.write(tip, board.changes, message(board, operation, outcome), operation.at)
         root = self.store.orphaned(whole)
-        if self.store.swap(self.store.fetch(), root) is not Swap.DONE:
+        swap = self.store.swap(there, root)
+        if swap is Swap.LOST:
+            raise _unknown()
+        if swap is not Swap.DONE:
             raise ContendedError("somebody else restored the ledger meanwhile", hint="try again")
         return Answer(outcome, board, operation)
+
+
+def _unknown() -> UnknownError:
+    return UnknownError("the answer was lost: it may have been applied", hint="any next command finds out")
+
+
+def _replaced(old: Board, new: Board) -> ConfigError:
+    return ConfigError(
+        f"the remote now has another ledger, {new.meta.ledger} instead of {old.meta.ledger}",
+        hint="if that is meant, remove this clone's with 'git pw uninstall' and run 'git pw init'",
+        ledger="replaced",
+    )
 
 
 def _pause() -> None:

@@ -27,6 +27,8 @@ RACES = re.compile(
     r"cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists|"
     r"fetch first|non-fast-forward|stale info|atomic (?:transaction|push) failed|already exists"
 )
+UNSAID = re.compile(r"failed to report status|expecting report")
+"""Git's words for a server that took everything and didn't say what became of it."""
 NO_ENTRY = re.compile(
     r"\b40[13]\b|denied|not allowed|read[- ]only|authentication failed|could not read (?:username|password)|"
     r"not enabled|access rights|not permitted|protected|not authorized|host key verification failed",
@@ -171,6 +173,8 @@ class RemoteStore(GitStore):
         )
         if words and "stale info" in words[0]:
             return Swap.BEATEN
+        if words and UNSAID.search(words[0]):
+            return Swap.LOST
         if branch is not None:
             raise FailedError(f"the remote refuses {branch}", hint=_said(err) or "fetch it and look")
         if words and RACES.search(words[0]):

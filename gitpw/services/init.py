@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from gitpw.domain.ids import LedgerId
 from gitpw.domain.operation import Begin, Done, Moved
 from gitpw.domain.settings import Settings
-from gitpw.errors import ConfigError, ContendedError, FailedError, InvalidError
+from gitpw.errors import ConfigError, ContendedError, FailedError, InvalidError, PwError, UnknownError
 from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.store import Swap
 from gitpw.services.asking import granted
 from gitpw.services.ports import Context
+
+T = TypeVar("T")
 
 
 class Initialised(NamedTuple):
@@ -56,23 +59,29 @@ def _begin(ctx: Context, *, new: bool) -> bool:
         )
     fold = (ctx.repo.config("core.ignorecase") or "").lower() == "true"
     request = Begin(ledger=LedgerId(secrets.token_hex(10)), settings=Settings(case_insensitive=fold))
-    try:
-        outcome = ctx.ledger.transact(request, ctx.me).outcome
-    except FailedError as refused:
-        if ctx.fall_back is None:
-            raise
-        ctx.fall_back()
-        try:
-            outcome = ctx.ledger.transact(request, ctx.me).outcome
-        except FailedError:
-            raise refused from None
-        ctx.tell("the remote refuses refs/pw/*: the ledger is kept on the branch refs/heads/pw/locks/main")
+    outcome = _or_elsewhere(ctx, lambda: ctx.ledger.transact(request, ctx.me)).outcome
     if isinstance(outcome, Done):
         return True
     if ctx.ledger.board().begun:
         return False
     granted(outcome)
     return False
+
+
+def _or_elsewhere(ctx: Context, attempt: Callable[[], T]) -> T:
+    """Make the ledger's ref; on a host that refuses it, the branch that stands in for it."""
+    try:
+        return attempt()
+    except FailedError as refused:
+        if ctx.fall_back is None:
+            raise
+        ctx.fall_back()
+        try:
+            done = attempt()
+        except FailedError:
+            raise refused from None
+        ctx.tell("the remote refuses refs/pw/*: the ledger is kept on the branch refs/heads/pw/locks/main")
+        return done
 
 
 def _move(ctx: Context, local: Ledger) -> bool:
@@ -94,7 +103,14 @@ def _move(ctx: Context, local: Ledger) -> bool:
     tip = local.store.tip()
     if tip is None:
         raise InvalidError("there is no ledger to move")
-    if ctx.ledger.store.swap(None, tip) is not Swap.DONE:
+    try:
+        swap = _or_elsewhere(ctx, lambda: ctx.ledger.store.swap(None, tip))
+    except PwError:
+        local.transact(Moved(back=True), ctx.me)
+        raise
+    if swap is Swap.LOST:
+        raise UnknownError("the answer was lost: the ledger may have moved", hint="'git pw init' finds out")
+    if swap is not Swap.DONE:
         local.transact(Moved(back=True), ctx.me)
         raise ContendedError(f"somebody else began a ledger on {ctx.remote}", hint="git pw init")
     return True

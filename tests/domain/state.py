@@ -1,0 +1,344 @@
+"""A ledger's state in a dictionary, operations with few words, and a full scan that says what is wrong with it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gitpw.domain.board import Board, Key, skills_key
+from gitpw.domain.ids import LedgerId, OperationId, WorkerId, task_number
+from gitpw.domain.lock import Claim, Held, Mode
+from gitpw.domain.operation import (
+    Add,
+    Author,
+    Begin,
+    Done,
+    NewTask,
+    Operation,
+    Outcome,
+    Refused,
+    Register,
+    Take,
+)
+from gitpw.domain.progress import Progress
+from gitpw.domain.resource import Path, folded, overlap, resource
+from gitpw.domain.rulebook import apply
+from gitpw.domain.settings import Settings
+from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.worker import Worker, WorkerStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gitpw.domain.operation import Request
+
+NOON = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
+LEDGER = LedgerId("0123456789abcdef0123")
+HOUR = 3600
+
+
+class Dictionary:
+    """Cells that are looked for one by one: slow, and nothing in it to be wrong."""
+
+    def __init__(self, contents: Mapping[Key, bytes] | None = None) -> None:
+        self.contents = dict(contents or {})
+
+    def load(self, key: Key) -> bytes | None:
+        """The content of a cell."""
+        return self.contents.get(key)
+
+    def names(self, key: Key) -> Sequence[str]:
+        """What is filed directly under a key, sorted."""
+        depth = len(key)
+        return sorted({name[depth] for name in self.contents if name[:depth] == key and len(name) > depth})
+
+
+class State:
+    """A ledger that begins at noon on a host called `desk`, and takes operations one after another."""
+
+    def __init__(self, *, begun: bool = True, **settings: Any) -> None:
+        self.cells = Dictionary()
+        self.last: Operation | None = None
+        self._made = 0
+        if begun:
+            assert isinstance(self.do(Begin(ledger=LEDGER, settings=Settings(**settings))), Done)
+
+    @property
+    def board(self) -> Board:
+        """The state as it is."""
+        return Board(self.cells)
+
+    def operation(
+        self,
+        request: Request,
+        worker: str = "ada",
+        *,
+        host: str = "desk",
+        place: str = "main",
+        minutes: float = 0,
+        seen: int | None = None,
+    ) -> Operation:
+        """A request, asked so many minutes after noon by its host's clock."""
+        self._made += 1
+        return Operation(
+            id=OperationId(f"{self._made:032x}"[::-1]),
+            author=Author(worker=WorkerId(worker), host=host, place=place),
+            seen=self.board.counter if seen is None else seen,
+            at=NOON + timedelta(minutes=minutes),
+            request=request,
+        )
+
+    def apply(self, operation: Operation) -> Outcome:
+        """Apply an operation; what is refused, and what changes nothing, leaves no trace."""
+        self.last = Operation.from_json(operation.to_json())
+        board = self.board
+        outcome = apply(board, self.last)
+        if isinstance(outcome, Done) and outcome.changed:
+            contents = dict(self.cells.contents)
+            for key, content in board.changes.items():
+                if content is None:
+                    contents.pop(key, None)
+                else:
+                    contents[key] = content
+            self.cells = Dictionary(contents)
+        return outcome
+
+    def do(self, request: Request, worker: str = "ada", **about: Any) -> Outcome:
+        """Ask for something."""
+        return self.apply(self.operation(request, worker, **about))
+
+    def done(self, request: Request, worker: str = "ada", **about: Any) -> Done:
+        """Ask for something that must be granted."""
+        outcome = self.do(request, worker, **about)
+        assert isinstance(outcome, Done), outcome
+        return outcome
+
+    def refused(self, request: Request, worker: str = "ada", **about: Any) -> Refused:
+        """Ask for something that must be refused."""
+        outcome = self.do(request, worker, **about)
+        assert isinstance(outcome, Refused), outcome
+        return outcome
+
+    def add(self, title: str = "work", *files: str, **about: Any) -> str:
+        """Add one task, and give its id."""
+        done = self.done(Add(tasks=(NewTask(title=title, files=files, **about),)))
+        return done.tasks[0]
+
+    def skip(self, operations: int) -> None:
+        """As if so many operations had gone by."""
+        board = self.board
+        board.put_meta(board.meta.but(counter=board.counter + operations))
+        self.cells = Dictionary(
+            {**self.cells.contents, **{key: raw or b"" for key, raw in board.changes.items()}}
+        )
+
+    def room(self, worker: str, tasks: int, **about: Any) -> None:
+        """Register a worker with room for so many tasks."""
+        self.done(Register(id=WorkerId(worker), max_concurrent_tasks=tasks, **about), worker)
+
+    def take(self, worker: str = "ada", task: str | None = None, **about: Any) -> Claim:
+        """Claim a task, which must be granted."""
+        wanted = {name: about.pop(name) for name in ("locks", "shared", "base", "holding") if name in about}
+        done = self.done(Take(task=task, lease=about.pop("lease", HOUR), **wanted), worker, **about)
+        assert done.claim is not None
+        return self.claim(done.claim)
+
+    def claim(self, claim: str) -> Claim:
+        """A claim that must be live."""
+        found = self.board.claim(claim)
+        assert found is not None
+        return found
+
+    def task(self, task: str) -> Task:
+        """A task that must exist."""
+        found = self.board.task(task)
+        assert found is not None
+        return found
+
+
+def locks(*names: str, shared: bool = False) -> tuple[Held, ...]:
+    """Locks on resources in canonical form."""
+    mode = Mode.SHARED if shared else Mode.EXCLUSIVE
+    return tuple(Held(resource=name, mode=mode) for name in names)
+
+
+def table(cells: Dictionary, name: str, kind: type[Any]) -> dict[str, Any]:
+    """Every record of a table, by name, without the help of a board."""
+    return {key[1]: kind.from_json(raw) for key, raw in cells.contents.items() if key[0] == name}
+
+
+def seen(cells: Dictionary, text: str) -> Any:
+    """A resource as this ledger compares it."""
+    settings = Settings.from_json(cells.contents["settings",])
+    thing = resource(text)
+    return folded(thing) if settings.case_insensitive else thing
+
+
+def problems(cells: Dictionary) -> list[str]:
+    """Everything that is wrong with a state, found by looking at every record: each line begins with its rule."""
+    return [line for rule in RULES for line in rule(cells)]
+
+
+def exclusion(cells: Dictionary) -> Iterator[str]:
+    """P1: no two overlapping locks of different claims, unless both are shared."""
+    claims = table(cells, "claims", Claim).values()
+    held = [(claim.id, lock, seen(cells, lock.resource)) for claim in claims for lock in claim.locks]
+    for (one, lock, thing), (two, other, there) in itertools.combinations(held, 2):
+        if one != two and not (lock.mode is other.mode is Mode.SHARED) and overlap(thing, there):
+            yield f"exclusion: {one} holds {lock.resource}, {two} {other.resource}"
+
+
+def whole(cells: Dictionary) -> Iterator[str]:
+    """P2: a claim, its task, its worker and the merge queue tell the same story."""
+    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
+    workers = table(cells, "workers", Worker)
+    ended = {key[1] for key in cells.contents if key[0] == "ended"}
+    yield from (line for task in tasks.values() for line in agreed(task, claims))
+    for claim in claims.values():
+        if claim.id in ended:
+            yield f"whole: {claim.id} has ended, and lives"
+        if claim.task is not None and tasks[claim.task].claim != claim.id:
+            yield f"whole: {claim.id} holds {claim.task}, which is held by {tasks[claim.task].claim}"
+        if claim.task is None and claim.queued:
+            yield f"whole: {claim.id} is queued without a task"
+        if claim.worker not in workers:
+            yield f"whole: {claim.id} is held by {claim.worker}, who isn't registered"
+    for worker in workers.values():
+        mine = {claim.task for claim in claims.values() if claim.worker == worker.id and not claim.queued}
+        if sorted(mine - {None}) != sorted(worker.current_tasks):
+            yield f"whole: {worker.id} has {worker.current_tasks}, claims {mine}"
+        if (worker.status is WorkerStatus.WORKING) != bool(worker.current_tasks):
+            yield f"whole: {worker.id} is {worker.status} with {worker.current_tasks}"
+
+
+def agreed(task: Task, claims: Mapping[str, Claim]) -> Iterator[str]:
+    """Whether a task and its claim agree."""
+    claim = claims.get(task.claim or "")
+    active = {TaskStatus.CLAIMED, TaskStatus.IN_PROGRESS}
+    waits = task.status is TaskStatus.COMPLETED and task.merged_at is None
+    if (task.status in active or waits) != (claim is not None) or (task.claim is None) != (claim is None):
+        yield f"whole: {task.id} is {task.status}, its claim {task.claim} is {claim}"
+    elif claim is not None and (
+        (claim.task, claim.token, claim.worker, claim.queued)
+        != (task.id, task.token, task.assigned_to, waits)
+    ):
+        yield f"whole: {task} and {claim} disagree"
+    elif claim is None and task.status is not TaskStatus.COMPLETED and (task.assigned_to or task.token):
+        yield f"whole: {task.id} is nobody's, but assigned to {task.assigned_to}"
+
+
+def queue(cells: Dictionary) -> Iterator[str]:
+    """The merge queue holds each completed task that hasn't landed, once."""
+    waiting = Counter(
+        task.id
+        for task in table(cells, "tasks", Task).values()
+        if task.status is TaskStatus.COMPLETED and task.merged_at is None
+    )
+    entries = Board(cells).merges()
+    if Counter(merge.task_id for merge in entries) != waiting:
+        yield f"queue: {[merge.task_id for merge in entries]} for {sorted(waiting)}"
+    for merge in entries:
+        if cells.contents.get(("claims", merge.claim)) is None:
+            yield f"queue: {merge.task_id} waits for {merge.claim}, which is no more"
+
+
+def counts(cells: Dictionary) -> Iterator[str]:
+    """The ledger's counts are those of a full scan."""
+    tasks = table(cells, "tasks", Task).values()
+    found = {status: number for status, number in Board(cells).meta.counts.items() if number}
+    if found != Counter(task.status for task in tasks):
+        yield f"counts: {found}"
+    numbers = sorted(task_number(task.id) for task in tasks)
+    if numbers != list(range(1, Board(cells).meta.tasks + 1)):
+        yield f"counts: tasks {numbers}, the last was {Board(cells).meta.tasks}"
+
+
+def standing(cells: Dictionary) -> Iterator[str]:
+    """Each pending task stands in one queue, the right one, and nothing else stands in any."""
+    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
+    expected: dict[Key, str] = {}
+    for task in tasks.values():
+        if task.status is not TaskStatus.PENDING:
+            continue
+        number, chain = task_number(task.id), 999_999 - min(task.chain, 999_999)
+        turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+        if any(name not in tasks or tasks[name].merged_at is None for name in task.dependencies):
+            expected["waiting", *turn] = task.id
+        elif task.parked is not None:
+            expected["parked", task.parked, *turn] = task.id
+        else:
+            expected["ready", skills_key(task.required_skills), *turn] = task.id
+    queues = {key for key in cells.contents if key[0] in {"ready", "waiting", "parked"}}
+    if queues != set(expected):
+        yield f"standing: {sorted(queues ^ set(expected))}"
+    for task in tasks.values():
+        claim = claims.get(task.parked or "")
+        if task.parked is not None and not (claim and blocks(cells, claim, task)):
+            yield f"standing: {task.id} is parked under {task.parked}, which doesn't block it"
+
+
+def blocks(cells: Dictionary, claim: Claim, task: Task) -> bool:
+    """Whether a lock of the claim covers one of the task's files."""
+    return any(
+        overlap(seen(cells, lock.resource), seen(cells, file)) for lock in claim.locks for file in task.files
+    )
+
+
+def chains(cells: Dictionary) -> Iterator[str]:
+    """The chain of a task that hasn't landed is the longest row of minutes of wanted tasks that hang on it."""
+    tasks = table(cells, "tasks", Task)
+    for task in (task for task in tasks.values() if task.merged_at is None):
+        after = [
+            one.minutes + one.chain
+            for one in tasks.values()
+            if task.id in one.dependencies
+            and one.status is not TaskStatus.CANCELLED
+            and one.merged_at is None
+        ]
+        if task.chain != max(after, default=0):
+            yield f"chains: {task.id} has {task.chain} instead of {max(after, default=0)}"
+
+
+def indexes(cells: Dictionary) -> Iterator[str]:
+    """Locks, dependents, keys and progress are filed where a full scan would look for them."""
+    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
+    expected: dict[Key, Mode | None] = {
+        ("dependents", name, task.id): None for task in tasks.values() for name in task.dependencies
+    }
+    globs: Counter[tuple[str, str]] = Counter()
+    for claim in claims.values():
+        for lock in claim.locks:
+            thing = seen(cells, lock.resource)
+            if isinstance(thing, Path):
+                key = ("paths", *(f"={part}" for part in thing.parts), f"!{claim.id}")
+                expected[key] = min(lock.mode, expected.get(key) or lock.mode)
+            else:
+                globs[claim.id, lock.to_json().decode()] += 1
+    found = {
+        key: Mode(raw.decode()) if raw else None
+        for key, raw in cells.contents.items()
+        if key[0] in {"dependents", "paths"}
+    }
+    if found != expected:
+        yield f"indexes: {found} instead of {expected}"
+    held = Counter((key[1], raw.decode()) for key, raw in cells.contents.items() if key[0] == "globs")
+    if held != globs:
+        yield f"indexes: globs {held} instead of {globs}"
+    for task in tasks.values():
+        if task.key is not None and Board(cells).keyed(task.key) is None:
+            yield f"indexes: key {task.key!r} is unknown"
+    for name in table(cells, "progress", Progress):
+        if tasks[name].claim is None:
+            yield f"indexes: progress of {name}, which nobody holds"
+
+
+def remembered(cells: Dictionary) -> Iterator[str]:
+    """The last operation is remembered at its counter."""
+    board = Board(cells)
+    if board.at_counter(board.counter) != board.meta.operation:
+        yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
+
+
+RULES = (exclusion, whole, queue, counts, standing, chains, indexes, remembered)

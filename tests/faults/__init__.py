@@ -1,0 +1,1 @@
+"""What breaks: connections, processes, clocks, ledgers, files and the words that people type."""
