@@ -92,6 +92,8 @@ def _assembled(
     chosen = remote or _remote(repo, policy)
     at_home = _begun_here(mine)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
+    if beginning:
+        _check_beginning(repo, chosen)
     local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     far = None
     if chosen is not None and (beginning or not at_home):
@@ -102,8 +104,7 @@ def _assembled(
     ledger = (
         local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     )
-    if need_ledger:
-        _join(ledger, chosen)
+    joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
         repo=repo,
@@ -119,6 +120,7 @@ def _assembled(
         local=local if far is not None and unmoved is not None else None,
         fall_back=far.fall_back if far is not None else None,
         dry_run=dry_run,
+        joined=joined,
         environment=os.environ,
     )
 
@@ -134,6 +136,23 @@ def _remote(repo: GitRepo, policy: Policy | None) -> str | None:
     return remotes[0] if len(remotes) == 1 else None
 
 
+def _check_beginning(repo: GitRepo, chosen: str | None) -> None:
+    """`init` needs a checkout, and to be told which remote is meant where that isn't clear."""
+    from gitpw.errors import InvalidError
+
+    if repo.root is None:
+        raise InvalidError(
+            "a bare repository needs no set-up",
+            hint="run 'git pw init' in a clone of it, or in one of its worktrees",
+        )
+    remotes = repo.remotes()
+    if chosen is None and remotes:
+        raise InvalidError(
+            f"which of the remotes {', '.join(remotes)} is to have the ledger?",
+            hint=f"git pw init --remote {remotes[0]}",
+        )
+
+
 def _begun_here(store: LocalStore) -> bool:
     """Whether this machine has a ledger of its own that hasn't moved to a remote."""
     if not store.path.is_dir() or store.tip() is None:
@@ -143,9 +162,13 @@ def _begun_here(store: LocalStore) -> bool:
     return not Board(store.cells(store.tip())).meta.moved
 
 
-def _join(ledger: Ledger, chosen: str | None) -> None:
+def _join(ledger: Ledger, chosen: str | None) -> bool:
+    """Whether this clone meets the ledger for the first time; raises `ConfigError` where there is none."""
     from gitpw.errors import ConfigError
 
-    if not ledger.known() and not ledger.fresh().begun:
+    if ledger.known():
+        return False
+    if not ledger.fresh().begun:
         where = f"{chosen} has no git-pw ledger" if chosen else "this repository has no git-pw ledger"
         raise ConfigError(f"{where} yet", hint="git pw init")
+    return True

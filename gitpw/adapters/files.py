@@ -46,7 +46,7 @@ class OwnFiles:
     def remove(self) -> list[str]:
         """Take our folder in the git dir, our git settings and our excludes away; what was removed."""
         done = []
-        if self._repo.unexclude(self._policy.claim.worktrees):
+        if self._repo.unexclude():
             done.append("the lines of git-pw in .git/info/exclude")
         unset = ["git", "config", "--local", "--unset-all"]
         keys = ("pw.remote", "pw.worker")

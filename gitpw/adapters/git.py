@@ -317,17 +317,17 @@ class GitRepo:
         replace(str(file), f"{lines}{EXCLUDE_TITLE}\n{pattern}\n".encode(errors="surrogateescape"))
         return True
 
-    def unexclude(self, template: str) -> bool:
+    def unexclude(self) -> bool:
         """Take out what `exclude` put in."""
         file = Path(self.common_dir, "info", "exclude").resolve()
         lines = (read(str(file)) or b"").decode(errors="surrogateescape")
         ours = re.compile(rf"^{re.escape(EXCLUDE_TITLE)}\n.*\n?", re.MULTILINE)
         rest = ours.sub("", lines)
-        pattern = _pattern(template)
-        kept = "".join(line for line in rest.splitlines(keepends=True) if line.rstrip("\n") != pattern)
-        if kept == lines:
+        if rest == lines:
             return False
-        replace(str(file), kept.encode(errors="surrogateescape"))
+        replace(str(file), rest.encode(errors="surrogateescape"))
+        if not rest:
+            file.unlink()
         return True
 
     def patiently(

@@ -78,12 +78,9 @@ def dashboard(status: Status, now: datetime) -> Dashboard:
 def _summary(status: Status, now: datetime) -> str:
     working = len({claim.worker for claim in status.claims if not claim.queued})
     where = status.remote or "this machine alone"
-    age = "never fetched" if status.as_of is None else _age(now - status.as_of)
-    return f"{counted(len(status.workers), 'worker')}, {working} at work; ledger on {where}, {age}"
-
-
-def _age(age: timedelta) -> str:
-    return "up to date" if age < timedelta(seconds=5) else f"as of {span(age)} ago"
+    age = now - (status.as_of or now)
+    told = "up to date" if status.current and age < timedelta(seconds=5) else f"as of {span(age)} ago"
+    return f"{counted(len(status.workers), 'worker')}, {working} at work; ledger on {where}, {told}"
 
 
 def _queue(status: Status) -> str:

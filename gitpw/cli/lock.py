@@ -63,7 +63,7 @@ def lock(
     "git pw unlock src/auth --force --reason 'holder is on leave'",
 )
 @argument("resources", files=True, nargs=-1, metavar="[R...]")
-@option("--all", "all_", is_flag=True, help="All of mine.")
+@option("--all", "all_", is_flag=True, help="All that I hold without a task.")
 @option("--force", is_flag=True, help="Also what is another's, or waits in the merge queue; needs --reason.")
 @option("--reason", metavar="T", help="Why; it stands in the log.")
 def unlock(session: Session, resources: tuple[str, ...], all_: bool, force: bool, reason: str | None) -> None:

@@ -48,10 +48,14 @@ def _initialised(done: Initialised) -> dict[str, object]:
 
 def _told_of_init(done: Initialised) -> list[str]:
     where = f"on {done.remote}" if done.remote else "on this machine alone (there is no remote)"
+    if done.moved and done.remote:
+        where = f"to {done.remote}"
     how = "made" if done.created else "moved" if done.moved else "joined"
     lines = [f"{how} ledger {done.ledger} {where}"]
     lines += [f"hook {name}" for name in done.hooks]
     lines += [f"wrote {name}" for name in done.files]
+    if ".gitpw.toml" in done.files:
+        lines.append("commit .gitpw.toml, so that every clone knows which ledger is meant")
     return lines
 
 

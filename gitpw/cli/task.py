@@ -116,7 +116,10 @@ def list_(session: Session, status: str | None, ready: bool, mine: bool) -> None
     session.aged(found.as_of, context)
     head = ("TASK", "P", "TYPE", "STATUS", "WORKER", "TITLE")
     session.table(
-        {"tasks": found.tasks, "asOf": found.as_of}, head, [_row(one) for one in found.tasks], "no tasks"
+        {"tasks": found.tasks, "asOf": found.as_of},
+        head,
+        [_row(one) for one in found.tasks],
+        "no such tasks" if status or ready or mine else "no open tasks",
     )
 
 

@@ -369,7 +369,9 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     moved = _move(task, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED)
     if isinstance(moved, Refused):
         return moved
-    board.put_task(moved.but(completed_at=operation.at, head=request.head))
+    branch = request.branch or task.metadata.branch_name
+    metadata = task.metadata.but(branch_name=branch)
+    board.put_task(moved.but(completed_at=operation.at, head=request.head, metadata=metadata))
     worker = board.worker(claim.worker)
     if worker is not None:
         board.put_worker(worker.occupied(tuple(one for one in worker.current_tasks if one != task.id)))

@@ -330,9 +330,16 @@ class Board:
                     f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'"
                 )
             number = int(turn[2]) * 256 + int(turn[3])
-            task = self.task(numbered_task(number))
+            task = self._legible(numbered_task(number))
             if task is not None:
                 yield task
+
+    def _legible(self, name: TaskId) -> Task | None:
+        """A task, None where its record can't be read: one such must not keep everybody from working."""
+        try:
+            return self.task(name)
+        except ConfigError:
+            return None
 
     def _turns(self, key: Key, depth: int) -> Iterator[Key]:
         for name in list(self.names(key)):
@@ -391,10 +398,11 @@ class Board:
                 self._unindex(old)
             self._index(claim)
         self._put(("claims", claim.id), claim)
-        if old is None or _lease_key(old) != _lease_key(claim):
+        before, after = None if old is None else _lease_key(old), _lease_key(claim)
+        if before != after:
             self._forget_lease(old)
-            if not claim.queued:
-                self._store(_lease_key(claim), b"")
+            if after is not None:
+                self._store(after, b"")
         if old is not None and not {held.resource for held in old.locks} <= {
             held.resource for held in claim.locks
         }:
@@ -413,8 +421,9 @@ class Board:
             self.put_task(task.but(parked=None))
 
     def _forget_lease(self, claim: Claim | None) -> None:
-        if claim is not None:
-            self._store(_lease_key(claim), None)
+        key = None if claim is None else _lease_key(claim)
+        if key is not None:
+            self._store(key, None)
 
     def run_out(self, now: datetime) -> Iterator[Claim]:
         """Claims whose lease has ended by this clock, the longest overdue first; nothing is said of skew here."""
@@ -536,6 +545,27 @@ class Board:
         """Take an entry out of the merge queue."""
         self._store(("queue", f"{merge.position:08d}"), None)
 
+    def broken(self) -> Iterator[str]:
+        """What can't be read, in words: reads every record of the tables of tasks, workers, claims and merges."""
+        kinds: dict[str, type[Record]] = {
+            "tasks": Task,
+            "workers": Worker,
+            "claims": Claim,
+            "progress": Progress,
+            "queue": Merge,
+            "ended": Ended,
+        }
+        for table, kind in kinds.items():
+            for name in self.names((table,)):
+                try:
+                    record = self._record(kind, (table, name))
+                    locks = record.locks if isinstance(record, Claim) else ()
+                    files = record.files if isinstance(record, Task) else ()
+                    for text in (*files, *(held.resource for held in locks)):
+                        self.seen(text)
+                except ConfigError as error:
+                    yield error.message
+
     # recent operations
 
     def outcome(self, operation: OperationId, since: int) -> tuple[int, Outcome] | None:
@@ -590,7 +620,10 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _lease_key(claim: Claim) -> Key:
+def _lease_key(claim: Claim) -> Key | None:
+    """What waits in the merge queue has no lease that could end."""
+    if claim.queued:
+        return None
     moment = isoformat(claim.lease.expires_at)
     return ("leases", moment[:13], f"{moment}!{claim.id}")
 

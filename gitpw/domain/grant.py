@@ -331,6 +331,7 @@ def _to_unlock(
 
 def _unlocked(board: Board, operation: Operation, request: Unlock, wanted: list[tuple[Claim, Held]]) -> Done:
     gone: dict[ClaimId, list[Held]] = {}
+    voided: list[TaskId] = []
     for claim, held in wanted:
         gone.setdefault(claim.id, []).append(held)
     for name, helds in gone.items():
@@ -339,13 +340,15 @@ def _unlocked(board: Board, operation: Operation, request: Unlock, wanted: list[
             continue
         left = tuple(held for held in claim_.locks if held not in helds)
         if claim_.worker != operation.author.worker or claim_.queued:
+            voided += [claim_.task] if claim_.task is not None else []
             void(board, operation, claim_, f"unlocked by force: {request.reason}")
         elif claim_.task is None and not left:
             end(board, operation, claim_, "unlocked")
         else:
             board.put_claim(claim_.but(locks=left))
     files = sorted({held.resource for helds in gone.values() for held in helds})
-    return Done(changed=bool(gone), detail={"files": files, "force": request.force, "reason": request.reason})
+    detail = {"files": files, "force": request.force, "reason": request.reason}
+    return Done(tasks=tuple(voided), changed=bool(gone), detail=detail)
 
 
 def renew(board: Board, operation: Operation, request: Renew) -> Outcome:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gitpw.domain.ids import duration
+from gitpw.domain.task import is_branch
 
 CRITICAL = (
     "**/package.json",
@@ -32,6 +34,14 @@ CRITICAL = (
 def _checked(text: str) -> str:
     duration(text)
     return text
+
+
+def _branches(template: str) -> str:
+    """A template names a branch for each task: it has the task's id in it, and makes names that git takes."""
+    name = re.sub(r"\{(type|issue|id|slug)\}", "x", template)
+    if "{id}" not in template or not is_branch(name):
+        raise ValueError(f"{template!r} makes no branch names: use {{type}}, {{issue}}, {{id}} and {{slug}}")
+    return template
 
 
 Duration = Annotated[str, AfterValidator(_checked)]
@@ -62,7 +72,7 @@ class Claiming(Section):
     lease: Duration = "60m"
     wait: Duration = "5m"
     worktrees: str = ".worktrees/{id}"
-    branch: str = "{type}/{issue}-{id}-{slug}"
+    branch: Annotated[str, AfterValidator(_branches)] = "{type}/{issue}-{id}-{slug}"
     setup: list[str] = []
 
 

@@ -108,7 +108,9 @@ def observed(path: str) -> File:
 def _normal(text: str, folder: str) -> str:
     if not text.strip():
         raise InvalidError("an empty path can't be locked", hint="name a file, a folder or a glob")
-    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text):
+    if any(unicodedata.category(letter) == "Cs" for letter in text):
+        raise InvalidError(f"{text!a} is no UTF-8", hint="lock the folder that holds it")
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
         raise InvalidError(f"{text!r} has control characters", hint="lock the folder that holds it")
     if text.startswith(("/", "\\")) or text[1:3] in {":\\", ":/"}:
         raise InvalidError(f"{text!r} is an absolute path", hint="name it relative to the current folder")
@@ -117,7 +119,7 @@ def _normal(text: str, folder: str) -> str:
     while inside and inside[0] == ".." and names:
         del inside[0], names[-1]
     if ".." in inside:
-        raise InvalidError(f"{text!r} leaves the repository", hint="name a path inside it, without '..'")
+        raise InvalidError(f"{text!r} has '..' in it", hint="name a path inside the repository, without '..'")
     names += inside
     if any(_is_git(name) for name in names):
         raise InvalidError(f"{text!r} is git's own", hint="only files of the work tree can be locked")

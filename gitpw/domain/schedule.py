@@ -27,8 +27,9 @@ from gitpw.domain.grant import (
 from gitpw.domain.ids import TaskId
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
-from gitpw.domain.task import Task, TaskStatus, branch_name
+from gitpw.domain.task import Task, TaskStatus, branch_name, is_branch
 from gitpw.domain.worker import Worker
+from gitpw.errors import ConfigError
 
 PARKED_AT_ONCE = 64
 """How many passed-over tasks one claim puts aside: enough to clear the way, few enough to write."""
@@ -166,7 +167,11 @@ def candidates(
         ):
             over.append(name)
     for task in board.ready(frozenset(worker.skills), over):
-        yield task, sweep(board, operation, _wanted(task, request))
+        try:
+            found = sweep(board, operation, _wanted(task, request))
+        except ConfigError:
+            continue  # its files can't be read: 'reasons' and 'doctor' say so
+        yield task, found
 
 
 def _park(board: Board, passed: list[tuple[Task, Conflict]]) -> None:
@@ -189,7 +194,9 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
     make_way(board, operation, found)
     task = board.task(task.id) or task
     worker = enlisted(board, operation)
-    branch = task.metadata.branch_name or branch_name(request.branch, task)
+    named = branch_name(request.branch, task)
+    kept = task.metadata.branch_name
+    branch = kept if kept and task.base and is_branch(kept) else named if is_branch(named) else task.id
     claim = new_claim(board, operation, worker, found.locks, request.lease).but(task=task.id, branch=branch)
     board.put_claim(claim)
     board.put_task(
@@ -244,7 +251,11 @@ def reasons(board: Board, operation: Operation, worker: Worker) -> list[Reason]:
     told: list[Reason] = []
     request = Take(lease=1)
     for task in board.ready(frozenset(worker.skills), board.parking()):
-        found = sweep(board, operation, _wanted(task, request))
+        try:
+            found = sweep(board, operation, _wanted(task, request))
+        except ConfigError as error:
+            told.append(Reason(task.id, "broken", error.message))
+            continue
         if isinstance(found, Conflict):
             told.append(Reason(task.id, "held", blocked_by(operation, found).message))
         else:

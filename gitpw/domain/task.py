@@ -12,6 +12,9 @@ from pydantic import Field
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.record import Instant, Record
 
+LONGEST_BRANCH = 200
+"""Characters: what file systems and hosts take."""
+
 UNESTIMATED = 30
 """Minutes that a task without an estimate counts for."""
 
@@ -116,6 +119,23 @@ def slug(title: str, limit: int = 40) -> str:
             break
         text = f"{text}-{word}" if text else word[:limit]
     return text
+
+
+_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+
+
+def is_branch(name: str) -> bool:
+    """Whether git takes it for the name of a branch (`git check-ref-format --branch`)."""
+    parts = name.split("/")
+    plain = not _NEVER.search(name) and all(part and not part.startswith(".") for part in parts)
+    ends = any(part.endswith((".", ".lock")) for part in parts)
+    return (
+        plain
+        and not ends
+        and not name.startswith("-")
+        and name not in {"@", "HEAD"}
+        and len(name) <= LONGEST_BRANCH
+    )
 
 
 def branch_name(template: str, task: Task) -> str:

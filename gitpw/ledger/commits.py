@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from gitpw.domain.operation import (
     Begin,
     Done,
     Edit,
+    Fail,
     Lock,
     Operation,
     Register,
@@ -25,6 +27,8 @@ from gitpw.domain.operation import (
 )
 
 OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
+
+NUMBER = re.compile(r"[0-9]{1,18}")
 SUBJECT = 120
 """Characters of the longest subject."""
 
@@ -82,7 +86,7 @@ def _added(_board: Board, request: Add, outcome: Done) -> str:
 
 
 def _unlocked(_board: Board, request: Unlock, outcome: Done) -> str:
-    return f"unlock {', '.join(outcome.detail.get('files', ()))}{' by force' if request.force else ''}"
+    return f"unlock {', '.join(outcome.detail.get('files', ()))}{f' by force: {request.reason}' if request.force else ''}"
 
 
 def _renewed(_board: Board, request: Renew, _outcome: Done) -> str:
@@ -99,6 +103,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
+    Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
     Register: lambda _board, request, _: f"register {request.id}",
     Renew: _renewed,
@@ -123,10 +128,10 @@ def read(text: str) -> Entry | None:
                 parts[mark] = line.removeprefix(mark)
     try:
         operation, outcome = json.loads(parts[OPERATION]), json.loads(parts[OUTCOME])
-        counter = int(parts[COUNTER])
+        counter = int(parts[COUNTER]) if NUMBER.fullmatch(parts[COUNTER]) else None
     except (KeyError, ValueError, RecursionError):
         return None
-    if not isinstance(operation, dict) or not isinstance(outcome, dict):
+    if counter is None or not isinstance(operation, dict) or not isinstance(outcome, dict):
         return None
     return Entry(counter, text.partition("\n")[0], operation, outcome)
 

@@ -110,7 +110,9 @@ class Ledger:
     def _check_identity(self, board: Board) -> None:
         if not board.begun:
             raise ConfigError(
-                "the ledger's ref points to something that is no ledger", hint="see 'git pw doctor'"
+                "the ledger's ref points to something that is no ledger",
+                hint="git pw doctor",
+                ledger="broken",
             )
         ledger = board.meta.ledger  # looks at the format too, before anything is read
         if self._expected is not None and ledger != self._expected:
@@ -149,6 +151,12 @@ class Ledger:
         restored = new.meta.restored
         leapt_over = restored is not None and restored < counter <= restored + new.meta.leap
         differs = new.remembers(counter) and new.at_counter(counter) != old.meta.operation
+        if restored is not None and new.counter > counter and (leapt_over or differs):
+            raise ConfigError(
+                f"the ledger was restored by a clone that hadn't seen operation {counter}, which this one has",
+                hint="'git pw doctor --fix' goes on with the restored one; see then what has to be done again",
+                ledger="restored",
+            )
         if new.counter < counter or leapt_over or differs:
             raise ConfigError(
                 f"the ledger went backwards: operation {counter}, which this clone has seen, is gone from the remote",
@@ -211,19 +219,30 @@ class Ledger:
                 known = board.outcome(identity, first_seen) if self._lost else None
                 if known is not None:
                     return Answer(known[1], board, operation)
-                outcome = apply(board, operation)
-                if isinstance(outcome, Done) and outcome.changed:
+                outcome = self._decided(board, operation, fresh=asked)
+                if outcome is None:
+                    swap = None
+                elif isinstance(outcome, Done) and outcome.changed:
                     swap = self._swap(tip, board, operation, outcome, moves)
                 elif asked or self.store.asked() is None:
                     return Answer(outcome, board, operation)
                 else:
                     swap = None
-            if swap is Swap.DONE:
+            if swap is Swap.DONE and outcome is not None:
                 return Answer(outcome, board, operation)
             busy_since = self._look(swap, tip, busy_since)
             asked = True
             if time.monotonic() - began > self._deadline:
                 raise self._gave_up()
+
+    def _decided(self, board: Board, operation: Operation, *, fresh: bool) -> Outcome | None:
+        """The outcome; None where the last known state can't be read, which the current one perhaps can."""
+        try:
+            return apply(board, operation)
+        except ConfigError:
+            if fresh or self.store.asked() is None:
+                raise
+            return None
 
     def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
         return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
@@ -298,10 +317,27 @@ class Ledger:
 
     # recovery
 
+    def _legible(self, tip: str | None) -> Board:
+        """The board of a state, or an empty one where it is no ledger at all."""
+        try:
+            return self._board(tip)
+        except ConfigError:
+            return Board(self.store.cells(None))
+
+    def adopt(self) -> list[str]:
+        """Go on with a ledger that another clone restored; what this clone had seen and the restored one lacks."""
+        known = self.history()
+        tip = self.store.fetch()
+        restored = self._board(tip).meta.restored
+        if tip is None or restored is None:
+            raise FailedError("there is no restored ledger to go on with")
+        self.store.accept(tip)
+        return _lost_lines(known, restored)
+
     def restore(self, author: Author, reason: str) -> Answer:
         """Begin a vanished or rewound ledger again from the last state known here: a new root, a million ahead."""
         tip, there = self.store.tip(), self.store.fetch()
-        board, other = self._board(tip), self._board(there)
+        board, other = self._board(tip), self._legible(there)
         if other.begun and board.begun and other.meta.ledger != board.meta.ledger:
             raise _replaced(board, other)
         request = Restore(reason=reason, above=other.counter)
@@ -317,6 +353,10 @@ class Ledger:
         if swap is not Swap.DONE:
             raise ContendedError("somebody else restored the ledger meanwhile", hint="try again")
         return Answer(outcome, board, operation)
+
+
+def _lost_lines(entries: Sequence[Entry], after: int) -> list[str]:
+    return [entry.subject for entry in entries if entry.counter > after]
 
 
 def _unknown() -> UnknownError:

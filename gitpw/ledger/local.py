@@ -10,7 +10,7 @@ from datetime import datetime
 import pygit2
 
 from gitpw.domain.board import Board
-from gitpw.errors import ConfigError, ContendedError
+from gitpw.errors import ConfigError
 from gitpw.ledger.store import LOCAL, GitStore, Move, Swap
 
 STALE = 10.0
@@ -38,12 +38,10 @@ class LocalStore(GitStore):
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = ()) -> Swap:  # noqa: ARG002
         """Make `new` current if `old` still is: lock the ref, read it again, compare, set.
 
-        A ledger that has moved to a remote takes nothing more but the mark's removal: raises `ContendedError`.
+        A ledger that has moved to a remote takes nothing more but the mark's removal: raises `ConfigError`.
         `references.create(force=False)` checks and then writes: 32 of 16,000 racing creations were won twice. The
         branches of `moves` are in this very repository already.
         """
-        if old is not None and self._has_moved(old) and self._has_moved(new):
-            raise ContendedError("the ledger has moved to the remote meanwhile", hint="try again")
         with self.repo.transaction() as transaction:
             try:
                 transaction.lock_ref(LOCAL)
@@ -56,9 +54,6 @@ class LocalStore(GitStore):
                 raise ConfigError("the ledger has just moved to a remote", hint="run the command again")
             transaction.set_target(LOCAL, pygit2.Oid(hex=new))
         return Swap.DONE
-
-    def _has_moved(self, commit: str) -> bool:
-        return Board(self.cells(commit)).meta.moved
 
     def _moved(self, commit: str) -> bool:
         return Board(self.cells(commit)).meta.moved

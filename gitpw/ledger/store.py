@@ -135,7 +135,9 @@ class GitStore:
         found = self.commit(commit)
         if found is None:
             raise ConfigError(
-                "the ledger's ref points to something that is no ledger", hint="see 'git pw doctor'"
+                "the ledger's ref points to something that is no ledger",
+                hint="git pw doctor",
+                ledger="broken",
             )
         return Snapshot(self.repo, found.tree)
 
@@ -167,7 +169,7 @@ class GitStore:
         """The operations that led to a state, newest first, as far back as they are here."""
         found = self.commit(commit)
         while found is not None:
-            entry = read(found.message)
+            entry = read(found.raw_message.decode(errors="replace"))
             if entry is not None:
                 yield entry
             found = self.commit(str(found.parent_ids[0])) if found.parent_ids else None

@@ -37,6 +37,19 @@ def ask(
     return granted(answer.outcome), answer
 
 
+def welcome(ctx: Context) -> None:
+    """In a clone that has just joined by itself: put the hooks in place, without which nothing stops a commit."""
+    if not ctx.joined or ctx.dry_run:
+        return
+    installed = ctx.hooks.install()
+    if installed:
+        ctx.tell(
+            f"joined the ledger and put hooks in place: {', '.join(installed)} ('git pw uninstall' undoes it)"
+        )
+    for problem in ctx.hooks.problems():
+        ctx.tell(f"hooks: {problem}")
+
+
 def settle(ctx: Context) -> list[Settled]:
     """Find out what became of operations whose answer was lost, and say so; my claims are the caller's to finish."""
     claims: list[Settled] = []

@@ -24,6 +24,7 @@ from gitpw.services.asking import (
     my_worktree,
     remember,
     settle,
+    welcome,
 )
 from gitpw.services.base import base
 from gitpw.services.ports import Context
@@ -55,6 +56,7 @@ def claim(
     explain: bool = False,
 ) -> Claimed:
     """Claim the named task or the best one; an own claim that was interrupted is finished first."""
+    welcome(ctx)
     wanted = held(canonical(ctx, files), shared=shared)
     unfinished = _unfinished(ctx, task)
     if unfinished is not None:
@@ -115,7 +117,9 @@ def _finished(
     path = None
     try:
         if worktree:
-            path = _worktree(ctx, task, mine)
+            path, branch = _worktree(ctx, task, mine)
+            mine = mine.but(branch=branch)
+            task = task.but(metadata=task.metadata.but(branch_name=branch))
         else:
             remember(ctx, mine)
     except PwError as error:
@@ -128,24 +132,24 @@ def _finished(
     return Claimed(task, mine, path, mine.branch, [], told)
 
 
-def _worktree(ctx: Context, task: Task, mine: Claim) -> str:
-    """Make my worktree for the task, or find it again; its path.
+def _worktree(ctx: Context, task: Task, mine: Claim) -> tuple[str, str]:
+    """Make my worktree for the task, or find it again; its path and its branch.
 
     Where another worker's is left on this machine, that one stays as it is: mine stands beside it, on a branch of
-    its own that goes on from the last commit there.
+    its own.
     """
     found = my_worktree(ctx, task.id)
     folder = ctx.policy.claim.worktrees.replace("{id}", task.id)
-    branch, start = mine.branch or task.id, task.base or base(ctx)
+    branch = mine.branch or task.id
     left = ctx.worktrees.find(task.id)
     if found is not None and found.present:
         folder, branch = found.path, found.branch or branch
     elif left is not None and left.present:
-        ctx.tell(f"{left.path} is another worker's and stays as it is: going on from its last commit")
-        folder, branch, start = f"{folder}-{mine.worker}", f"{branch}-{mine.worker}", left.head or start
-    if ctx.dry_run:
-        return folder
-    return ctx.worktrees.make(folder, branch, start, as_own(mine))
+        folder, branch = f"{folder}-{mine.worker}", f"{branch}-{mine.worker}"
+        ctx.tell(f"{left.path} is another worker's and stays as it is, at {(left.head or 'no commit')[:12]}")
+    if not ctx.dry_run:
+        folder = ctx.worktrees.make(folder, branch, task.base or base(ctx), as_own(mine))
+    return folder, branch
 
 
 def waited(ctx: Context, wait: str | None, attempt: Callable[[], T]) -> T:

@@ -27,6 +27,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
     name, own = my_task(ctx, task)
     tree = my_worktree(ctx, name)
     dirty = ctx.worktrees.dirty(tree) if tree is not None else ctx.repo.dirty() if own is not None else ()
+    dirty = [file for file in dirty if file != ".gitpw.toml"]
     if dirty:
         raise InvalidError(
             f"{name} has uncommitted changes: {', '.join(dirty[:5])}{' …' if dirty[5:] else ''}",

@@ -10,6 +10,7 @@ from gitpw.errors import ConfigError, OfflineError, PwError
 from gitpw.services.asking import settle
 from gitpw.services.gc import gc
 from gitpw.services.ports import Context
+from gitpw.services.worktrees import list_worktrees
 
 
 class Finding(NamedTuple):
@@ -51,13 +52,9 @@ def _ledger(ctx: Context, fix: bool) -> Iterator[Finding]:
         yield Finding("remote", "error", error.message, hint=error.hint)
         return
     except ConfigError as error:
-        broken = error.data.get("ledger")
-        if broken not in {"vanished", "rewound"} or not fix:
-            yield Finding("ledger", "error", error.message, hint=error.hint)
-            return
-        restored = ctx.ledger.restore(ctx.me, error.message)
-        counter = restored.board.counter
-        yield Finding("ledger", "warn", f"{error.message}: restored, now at {counter}", fixed=True)
+        yield from (
+            _mended(ctx, error) if fix else [Finding("ledger", "error", error.message, hint=_way_out(error))]
+        )
         return
     except PwError as error:
         yield Finding("remote", "error", error.message, hint=error.hint)
@@ -76,6 +73,47 @@ def _ledger(ctx: Context, fix: bool) -> Iterator[Finding]:
                 f"{host} wrote at {isoformat(clock.at)}, {ahead / 60:.0f} minutes ahead of this clock",
                 hint="one of the two clocks is wrong: leases end late or early until it is set",
             )
+
+
+def _way_out(error: ConfigError) -> str | None:
+    """What to do about a ledger that can't be read: never "see the doctor", who says this."""
+    if error.data.get("ledger") == "broken":
+        return "'git pw doctor --fix' puts back the last state that this clone knew"
+    return None if error.hint and "doctor'" in error.hint else error.hint
+
+
+def _mended(ctx: Context, error: ConfigError) -> Iterator[Finding]:
+    """Put a ledger right that vanished, went backwards, or was restored by somebody who knew less."""
+    broken = error.data.get("ledger")
+    if broken == "restored":
+        missing = ctx.ledger.adopt()
+        yield Finding("ledger", "warn", f"{error.message}: going on with it", fixed=True)
+        for line in missing:
+            yield Finding(
+                "ledger", "warn", f"gone with the old ledger: {line}", hint="do it again if it still matters"
+            )
+    elif broken in {"vanished", "rewound", "broken"} and ctx.ledger.known():
+        restored = ctx.ledger.restore(ctx.me, error.message)
+        yield Finding(
+            "ledger", "warn", f"{error.message}: restored, now at {restored.board.counter}", fixed=True
+        )
+    else:
+        yield Finding("ledger", "error", error.message, hint=_way_out(error))
+
+
+def _records(ctx: Context, _fix: bool) -> Iterator[Finding]:
+    """Every record is read once: what can't be is named."""
+    if not ctx.ledger.known():
+        return
+    try:
+        board = ctx.ledger.board()
+        broken = list(board.broken()) if board.begun else []
+    except ConfigError:
+        return
+    for line in broken:
+        yield Finding(
+            "record", "error", line, hint="'git log refs/pw/tip' in .git/pw/store.git shows who wrote it"
+        )
 
 
 def _hooks(ctx: Context, fix: bool) -> Iterator[Finding]:
@@ -99,6 +137,10 @@ def _worktrees(ctx: Context, fix: bool) -> Iterator[Finding]:
         for what in ctx.worktrees.repair():
             yield Finding("worktrees", "warn", what, fixed=True)
         return
+    for row in list_worktrees(ctx) if ctx.ledger.known() else []:
+        if row.present and row.state in {"pending", "lost"}:
+            hint = f"git pw worktree remove {row.task}"
+            yield Finding("worktrees", "warn", f"{row.path} is left of a claim that is no more", hint=hint)
     for path in missing:
         yield Finding("worktrees", "warn", f"worktree {path} is gone", hint="git pw worktree repair")
 
@@ -120,6 +162,7 @@ def _open(ctx: Context, fix: bool) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Context, bool], Iterator[Finding]], ...] = (
     _tools,
     _ledger,
+    _records,
     _hooks,
     _worktrees,
     _open,

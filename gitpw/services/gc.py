@@ -45,7 +45,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
 
 def _landed(ctx: Context, board: Board, *, dry_run: bool) -> list[TaskId]:
     """Record the tasks whose commits are on the base branch already, however they came there."""
-    queue = [merge for merge in board.merges() if merge.head is not None and merge.head != merge.base]
+    queue = [merge for merge in board.merges() if merge.head is not None]
     tip = landed_tip(ctx) if queue else None
     if tip is None:
         return []

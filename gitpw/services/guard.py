@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.grant import holder
-from gitpw.domain.ids import ClaimId, duration, isoformat
+from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
 from gitpw.domain.lock import Claim, Mode
 from gitpw.domain.operation import Start
 from gitpw.domain.resource import Covered, Glob, observed, overlap
@@ -126,20 +126,31 @@ def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
             violations=listed,
         )
     raise HeldError(
-        f"{verb} refused: " + "; ".join(dict.fromkeys(map(_told, held))),
-        hint=f"git restore --staged -- {held[0].file}, or ask {held[0].claim.worker if held[0].claim else 'its holder'}",
+        f"{verb} refused: " + "; ".join(dict.fromkeys(_told(one, ctx.me.worker) for one in held)),
+        hint=_way_out(held[0], ctx.me.worker, verb),
         holder=listed[found.index(held[0])]["holder"],
         violations=listed,
     )
 
 
-def _told(violation: Violation) -> str:
+def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
+    """What can be done about the first of them."""
+    holder = violation.claim.worker if violation.claim is not None else None
+    if holder == me:
+        return "you hold it in another checkout: make the change there, or give it back there first"
+    if verb == "commit":
+        return f"git restore --staged -- {violation.file}, or ask {holder}"
+    return f"wait until it is free, ask {holder}, or take the change out of your commits"
+
+
+def _told(violation: Violation, me: WorkerId) -> str:
     claim = violation.claim
     if claim is None:
         return violation.file
     task = f" for {claim.task}" if claim.task else ""
     until = "until it is merged" if claim.queued else f"until {isoformat(claim.lease.expires_at)}"
-    return f"{violation.file} is held by {claim.worker}{task} {until}"
+    holder = "you, in another checkout," if claim.worker == me else claim.worker
+    return f"{violation.file} is held by {holder}{task} {until}"
 
 
 def _public(violation: Violation) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Lock
 from gitpw.errors import UsageError
-from gitpw.services.asking import ask, canonical, forget, held, here, lease_seconds, live, remember
+from gitpw.services.asking import ask, canonical, forget, held, here, lease_seconds, live, remember, welcome
 from gitpw.services.claim import waited
 from gitpw.services.ports import Context
 
@@ -24,6 +24,7 @@ def lock(
     """The claim that holds the locks, all or none."""
     if not resources:
         raise UsageError("what is to be locked?", hint="git pw lock src/auth")
+    welcome(ctx)
     wanted = held(canonical(ctx, resources), shared=shared)
     into = next((own.claim for own in here(ctx) if own.task is not None), None)
     request = Lock(locks=wanted, lease=lease_seconds(ctx, lease), into=into, reason=reason)

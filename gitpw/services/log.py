@@ -11,6 +11,15 @@ from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
 from gitpw.services.ports import Context
 
+TOLD = {
+    "fail": ("reason",),
+    "progress": ("step", "done", "total", "percent", "eta"),
+    "restore": ("reason",),
+    "edit": ("title", "type", "priority", "files", "after", "noAfter", "skills", "estimate", "issue"),
+    "register": ("id", "type", "name", "skills", "maxConcurrentTasks"),
+}
+"""What of a request people see in the log's words, and programs in its detail."""
+
 
 class Event(NamedTuple):
     """One operation that was applied; what comes from the ledger has not been checked."""
@@ -98,7 +107,11 @@ def _detail(request: Mapping[str, Any], outcome: Mapping[str, Any], detail: dict
     """What was granted, and for what reason."""
     if outcome.get("token") is not None:
         detail.setdefault("token", outcome["token"])
-    if request.get("verb") in {"claim", "lock", "unlock", "release"}:
+    verb = str(request.get("verb"))
+    if verb in {"claim", "lock", "unlock", "release"}:
         for name in ("files", "token", "reason"):
             detail.setdefault(name, request.get(name))
+    for name in TOLD.get(verb, ()):
+        if request.get(name) is not None:
+            detail.setdefault(name, request[name])
     return detail

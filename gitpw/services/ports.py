@@ -171,7 +171,7 @@ class Files(Protocol):
 class Context:
     """Who asks, from where, of which ledger, by which rules.
 
-    With `dry_run` the ledger decides and changes nothing, and nothing else may be changed either. `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
+    `joined` where this very command is the first in its clone to meet the ledger. With `dry_run` the ledger decides and changes nothing, and nothing else may be changed either. `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
     the ref that stands in for its own on hosts that refuse it.
     """
 
@@ -187,6 +187,7 @@ class Context:
     remote: str | None
     tell: Callable[[str], None] = field(default=lambda _: None)
     dry_run: bool = False
+    joined: bool = False
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -35,8 +35,10 @@ def push(ctx: Context, task: TaskId | None = None) -> Pushed:
         raise InvalidError("there is no remote to push to", hint="git remote add origin …; git pw init")
     name, own = my_task(ctx, task)
     handed = handed_in(ctx, name)
-    if handed.branch is None or handed.head is None:
-        raise InvalidError(f"{name} has no branch here to push", hint="run it in the worktree of the task")
+    if handed.head is None:
+        raise InvalidError(f"{name} has no commit here to push", hint="run it in the checkout of the task")
+    if handed.branch is None:
+        raise InvalidError(f"the commits of {name} are on {base_branch(ctx)} already", hint="git pw complete")
     request = Push(
         task=name, claim=own and own.claim, token=own and own.token, head=handed.head, branch=handed.branch
     )
@@ -47,12 +49,16 @@ def push(ctx: Context, task: TaskId | None = None) -> Pushed:
 def handed_in(ctx: Context, task: TaskId) -> Handed:
     """The task's branch and where it stands here, after the user's own pre-push hooks have agreed.
 
-    The base branch itself is never pushed by a task.
+    Work in a checkout of the base branch, or of none, is pushed to the branch that the claim named: the base branch
+    itself is never pushed by a task. What is on the remote's base branch already needs no push.
     """
-    branch = _branch(ctx, task)
-    head = ctx.repo.resolve(f"refs/heads/{branch}" if branch else "HEAD")
-    if branch is None or head is None or ctx.remote is None or branch == base_branch(ctx):
-        return Handed(branch if branch != base_branch(ctx) else None, head, [])
+    local, branch = _branches(ctx, task)
+    head = ctx.repo.resolve(f"refs/heads/{local}" if local else "HEAD")
+    if head is None or ctx.remote is None:
+        return Handed(branch, head, [])
+    tip = ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{base_branch(ctx)}")
+    if local is None and tip is not None and ctx.repo.ancestor(head, tip):
+        return Handed(None, head, [])
     there = ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{branch}") or ""
     if there == head:
         return Handed(branch, head, [])
@@ -62,11 +68,14 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
     return Handed(branch, head, [Move(ref, there, head)])
 
 
-def _branch(ctx: Context, task: TaskId) -> str | None:
-    """The branch that the task's work is on: its worktree's, else the claim's where it exists, else this one."""
+def _branches(ctx: Context, task: TaskId) -> tuple[str | None, str]:
+    """The local branch that the task's work is on, None where it is HEAD's, and the branch to push it to."""
     tree = my_worktree(ctx, task)
-    if tree is not None:
-        return tree.branch
+    if tree is not None and tree.branch is not None:
+        return tree.branch, tree.branch
     found = ctx.ledger.board().task(task)
-    named = found.metadata.branch_name if found else None
-    return named if named and ctx.repo.resolve(f"refs/heads/{named}") else ctx.repo.branch()
+    named = (found.metadata.branch_name if found else None) or task
+    if tree is not None or ctx.repo.resolve(f"refs/heads/{named}") is not None:
+        return (named, named) if tree is None else (None, named)
+    here = ctx.repo.branch()
+    return (None, named) if here is None or here == base_branch(ctx) else (here, here)

@@ -26,6 +26,10 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
         waiting = _nothing_left(ctx)
         if waiting is not None:
             return Released(None, [waiting])
+    if task is not None:
+        left = _left_behind(ctx, task)
+        if left is not None:
+            return left
     name, own = my_task(ctx, task)
     _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
     found = known_task(answer.board, name)
@@ -51,6 +55,14 @@ def _nothing_left(ctx: Context) -> str | None:
         if task is not None and task.status is TaskStatus.COMPLETED:
             return f"nothing to release: {name} is merged"
     return None
+
+
+def _left_behind(ctx: Context, name: TaskId) -> Released | None:
+    """Finish a release that was interrupted once the ledger had it: my worktree of a task that nobody holds."""
+    task, tree = ctx.ledger.fresh().task(name), my_worktree(ctx, name)
+    if task is None or tree is None or task.status is not TaskStatus.PENDING:
+        return None
+    return Released(task, [] if ctx.dry_run else _cleared(ctx, tree, task, keep=False))
 
 
 def _cleared(ctx: Context, tree: Worktree, task: Task, *, keep: bool) -> list[str]:

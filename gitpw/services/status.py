@@ -20,7 +20,7 @@ PATIENCE = 1.0
 
 
 class Status(NamedTuple):
-    """All that the dashboard shows; `as_of` is when this was last known to be current."""
+    """All that the dashboard shows; `as_of` is when this was last known to be current, `current` whether that is now."""
 
     as_of: datetime | None
     workers: list[Worker]
@@ -33,6 +33,7 @@ class Status(NamedTuple):
     titles: dict[TaskId, str]
     ledger: str
     remote: str | None
+    current: bool = True
 
 
 def status(ctx: Context, *, offline: bool = False) -> Status:
@@ -51,6 +52,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
     merges = board.merges()
     return Status(
         as_of=as_of or now,
+        current=as_of is None,
         workers=[_seen(board, worker, claims, now) for worker in board.workers()],
         tasks={status.value: board.meta.counts.get(status, 0) for status in TaskStatus},
         progress=[found for found in map(board.progress, tasks) if found is not None],

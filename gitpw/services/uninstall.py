@@ -16,7 +16,11 @@ class Uninstalled(NamedTuple):
 
 def uninstall(ctx: Context, *, purge_remote: bool = False) -> Uninstalled:
     """Hooks, our settings and our folder go; worktrees and branches stay, and are named."""
-    kept = [f"worktree {tree.path}" for tree in ctx.worktrees.all() if tree.own is not None]
+    kept = [
+        f"worktree {tree.path}"
+        for tree in ctx.worktrees.all()
+        if tree.own is not None and tree.own.task is not None
+    ]
     removed = []
     if purge_remote:
         removed += ctx.files.purge_remote()

@@ -8,6 +8,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import InvalidError
+from gitpw.services.asking import my_worktree
 from gitpw.services.ports import Context, Worktree
 
 
@@ -50,7 +51,7 @@ def _state(board: Board, tree: Worktree) -> str:
 
 def worktree_of(ctx: Context, task: TaskId) -> Worktree:
     """The worktree that was made for a task; raises `InvalidError` where there is none here."""
-    found = ctx.worktrees.find(task)
+    found = my_worktree(ctx, task) or ctx.worktrees.find(task)
     if found is None:
         raise InvalidError(f"{task} has no worktree here", hint="see 'git pw worktree list'")
     return found

@@ -408,8 +408,8 @@ def test_worktrees_are_excluded_once(work: Path) -> None:
     (work / ".worktrees").mkdir()
     (work / ".worktrees" / "x").write_text("")
     assert repo.dirty() == []
-    assert repo.unexclude(".worktrees/{id}")
-    assert not repo.unexclude(".worktrees/{id}")
+    assert repo.unexclude()
+    assert not repo.unexclude()
     assert file.read_bytes() == before
 
 

@@ -100,7 +100,7 @@ def test_an_empty_list_is_an_empty_stdout(cli: Cli, serve: Serve) -> None:
     """A script that counts lines counts none."""
     serve("list_tasks.list_tasks", Listed([], None))
     answer = cli("task", "list")
-    assert (answer.out, answer.err) == ("", "no tasks\n")
+    assert (answer.out, answer.err) == ("", "no open tasks\n")
     assert cli("task", "list", "--json").data["tasks"] == []
 
 
