@@ -45,6 +45,7 @@ CHAINED_ONLY = "GITPW_CHAINED_ONLY"
 """Tells our shims to run what they are chained to, and not git pw."""
 
 EXCLUDE_TITLE = "# git pw's worktrees"
+UNENDED = " (the line above had no end)"
 
 
 class Setting(NamedTuple):
@@ -312,16 +313,17 @@ class GitRepo:
         example = pattern.strip("/").replace("\\", "").replace("*", "0")
         if run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0:
             return False
-        lines += "" if lines.endswith("\n") or not lines else "\n"
+        title = EXCLUDE_TITLE if lines.endswith("\n") or not lines else f"\n{EXCLUDE_TITLE}{UNENDED}"
         file.parent.mkdir(exist_ok=True)
-        replace(str(file), f"{lines}{EXCLUDE_TITLE}\n{pattern}\n".encode(errors="surrogateescape"))
+        replace(str(file), f"{lines}{title}\n{pattern}\n".encode(errors="surrogateescape"))
         return True
 
     def unexclude(self) -> bool:
         """Take out what `exclude` put in."""
         file = Path(self.common_dir, "info", "exclude").resolve()
         lines = (read(str(file)) or b"").decode(errors="surrogateescape")
-        ours = re.compile(rf"^{re.escape(EXCLUDE_TITLE)}\n.*\n?", re.MULTILINE)
+        title = re.escape(EXCLUDE_TITLE)
+        ours = re.compile(rf"\n{title}{re.escape(UNENDED)}\n.*\n?|^{title}\n.*\n?", re.MULTILINE)
         rest = ours.sub("", lines)
         if rest == lines:
             return False

@@ -78,7 +78,8 @@ def parse_policy(text: str, where: str = NAME) -> Policy:
         return Policy.model_validate(data)
     line = _line_of(text.splitlines(), found.key)
     place = where if line is None else f"{where}:{line + 1}"
-    raise ConfigError(f"{place}: {'.'.join(found.key)}: {found.what}", hint=found.hint)
+    hint = found.hint or f"git pw config {'.'.join(found.key)} VALUE"
+    raise ConfigError(f"{place}: {'.'.join(found.key)}: {found.what}", hint=hint)
 
 
 def get_value(root: str | None, key: str) -> Any:

@@ -90,7 +90,8 @@ def _line(text: str) -> str:
 def refused_by_system(error: OSError) -> FailedError:
     """What the machine said, with the file that it is about."""
     said = _line(os.strerror(error.errno or 0))
-    return FailedError(f"{said}: {error.filename}" if error.filename else said)
+    hint = "put that right and run the command again: what was under way is settled then"
+    return FailedError(f"{said}: {error.filename}" if error.filename else said, hint=hint)
 
 
 def invalid_request(error: BaseException) -> InvalidError | None:
@@ -109,7 +110,9 @@ def out_of_range(error: ValidationError) -> InvalidError:
     """The first complaint of a validation, in the words of the command line."""
     first = error.errors(include_url=False)[0]
     field = next((str(part) for part in first["loc"] if not isinstance(part, int)), "")
-    name, limits = OPTIONS.get(field, field), first.get("ctx", {})
+    head, *words = field.split("_")
+    name = OPTIONS.get(head + "".join(word.capitalize() for word in words), field)
+    limits = first.get("ctx", {})
     sentences = {
         "greater_than_equal": "must be at least {ge}",
         "less_than_equal": "must be at most {le}",
@@ -120,7 +123,8 @@ def out_of_range(error: ValidationError) -> InvalidError:
         "too_short": "must not be empty",
     }
     said = sentences.get(first["type"])
-    return InvalidError(f"{name} {said.format(**limits)}" if said else f"{name}: {_line(first['msg'])}")
+    message = f"{name} {said.format(**limits)}" if said else f"{name}: {_line(first['msg'])}"
+    return InvalidError(message, hint="the command's -h shows what is allowed")
 
 
 def bug(error: BaseException, session: Session, words: Sequence[str]) -> BugError:

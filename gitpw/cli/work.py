@@ -58,9 +58,11 @@ def progress(
     if step is None and done is None and percent is None and eta is None:
         raise UsageError("no progress was given", hint="git pw progress --step 3/7 'writing tests'")
     if percent is not None and not 0 <= percent <= 100:  # noqa: PLR2004
-        raise InvalidError(f"--percent {percent} is not within 0 and 100")
+        raise InvalidError(f"--percent {percent} is not within 0 and 100", hint="for instance --percent 40")
     if eta is not None and eta < 0:
-        raise InvalidError(f"--eta {eta} is less than nothing")
+        raise InvalidError(
+            f"--eta {eta} is less than nothing", hint="the minutes that are left, for instance --eta 10"
+        )
     context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.progress import progress as run
 

@@ -119,14 +119,27 @@ def _normal(text: str, folder: str) -> str:
     while inside and inside[0] == ".." and names:
         del inside[0], names[-1]
     if ".." in inside:
-        raise InvalidError(f"{text!r} has '..' in it", hint="name a path inside the repository, without '..'")
+        what = "leaves the repository" if _leaves(inside) else "has '..' in it"
+        raise InvalidError(f"{text!r} {what}", hint="name a path inside the repository, without '..'")
     names += inside
+    if names and not "".join(names).strip():
+        raise InvalidError(f"{text!r} is blank", hint="lock the folder that holds it")
     if any(_is_git(name) for name in names):
         raise InvalidError(f"{text!r} is git's own", hint="only files of the work tree can be locked")
     path = unicodedata.normalize("NFC", "/".join(names))
     if len(path.encode()) > LONGEST:
         raise InvalidError(f"that path is longer than {LONGEST} bytes", hint="lock a folder above it")
     return path
+
+
+def _leaves(names: list[str]) -> bool:
+    """Whether a path with `..` in it ends up above where it began."""
+    depth = 0
+    for name in names:
+        depth += -1 if name == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def _is_git(name: str) -> bool:

@@ -184,7 +184,7 @@ class Ledger:
                 self.journal.leave(identity)
             else:
                 self.journal.close(identity)
-            if self._lost and isinstance(error, OfflineError | FailedError):
+            if self._lost and isinstance(error, FailedError):
                 raise _unknown() from error  # of a later try: it can't say what became of the earlier one
             raise
         except BaseException:
@@ -252,7 +252,12 @@ class Ledger:
     ) -> Swap:
         self.journal.note(operation)
         commit = self.store.write(tip, board.changes, message(board, operation, outcome), operation.at)
-        return self.store.swap(tip, commit, moves)
+        try:
+            return self.store.swap(tip, commit, moves)
+        except OfflineError:
+            if not self._lost:
+                raise
+            return Swap.LOST  # an earlier try may have been applied: that nothing was sent now says nothing
 
     def _look(self, swap: Swap | None, tip: str | None, busy_since: float | None) -> float | None:
         """Find out where the ledger stands before the next try; since when a lock file has been in the way."""
@@ -318,10 +323,12 @@ class Ledger:
     # recovery
 
     def _legible(self, tip: str | None) -> Board:
-        """The board of a state, or an empty one where it is no ledger at all."""
+        """The board of a state, or an empty one where it is no ledger at all; another's, or a newer one's, is no such."""
         try:
             return self._board(tip)
-        except ConfigError:
+        except ConfigError as error:
+            if error.data.get("ledger") != "broken":
+                raise
             return Board(self.store.cells(None))
 
     def adopt(self) -> list[str]:

@@ -71,6 +71,11 @@ class RemoteStore(GitStore):
         fallback = self._fallen_back or (elsewhere and self.ref("refs/pw/remote/pw/main") is None)
         return NAMESPACES["heads" if fallback else "pw"]
 
+    @property
+    def _shown(self) -> str:
+        """The remote as people are told of it: a URL without its password."""
+        return _printable(self.remote)
+
     def fall_back(self) -> None:
         """Use the branch that stands in for the ledger's ref, on a host that refuses other namespaces."""
         self._fallen_back = True
@@ -153,8 +158,8 @@ class RemoteStore(GitStore):
         options = ["--porcelain", "--quiet", "--no-verify", f"--force-with-lease={ref}:{tip}"]
         done = self._git("push", *options, "--", self.remote, f":{ref}", timeout=PUSH_TIMEOUT)
         if done.status != 0:
-            raise FailedError(f"{self.remote} keeps {ref}: {_last_line(done.err.decode(errors='replace'))}")
-        return [f"{ref} on {self.remote}"]
+            raise FailedError(f"{self._shown} keeps {ref}: {_last_line(done.err.decode(errors='replace'))}")
+        return [f"{ref} on {self._shown}"]
 
     def _remember(self, ref: str, new: str) -> None:
         with self.lock():
@@ -164,9 +169,10 @@ class RemoteStore(GitStore):
             self.note_asked()
 
     def _refused(self, out: str, err: bytes, ref: str, *, sent: bool, late: bool) -> Swap:
-        verdicts = re.findall(
+        lines = re.finditer(
             r"^!\t[^\t]*:(\S+)\t\[(?:remote )?(?:rejected|failure)\] ?\((.*)\)$", out, re.MULTILINE
         )
+        verdicts = [(line[1], _printable(line[2])) for line in lines]
         words = [reason for name, reason in verdicts if name == ref] or [reason for _, reason in verdicts]
         branch = next(
             (f"{name}: {reason}" for name, reason in verdicts if name != ref and "atomic" not in reason), None
@@ -180,7 +186,7 @@ class RemoteStore(GitStore):
         if words and RACES.search(words[0]):
             return Swap.RACED
         if words:
-            raise FailedError(f"{self.remote} refuses {ref}: {words[0]}", hint=_said(err) or _hint(words[0]))
+            raise FailedError(f"{self._shown} refuses {ref}: {words[0]}", hint=_said(err) or _hint(words[0]))
         if sent:
             return Swap.LOST
         raise self._unreachable(err, late=late)
@@ -189,17 +195,17 @@ class RemoteStore(GitStore):
         text = err.decode(errors="replace")
         words = _last_line(text)
         if "algorithm" in text and ("hash" in text or "mismatched" in text):
-            return ConfigError(f"{self.remote} is a SHA-256 repository", hint="git-pw needs a SHA-1 remote")
+            return ConfigError(f"{self._shown} is a SHA-256 repository", hint="git-pw needs a SHA-1 remote")
         if NO_ATOMIC in text:
             return NotAtomicError(words)
         if late:
-            return OfflineError(f"{self.remote} doesn't answer", hint="try again, or see 'git pw doctor'")
+            return OfflineError(f"{self._shown} doesn't answer", hint="try again, or see 'git pw doctor'")
         if NO_ENTRY.search(text.replace("correct access rights", "")):
             return FailedError(
-                f"{self.remote} refuses: {words}", hint="check your rights and credentials for it"
+                f"{self._shown} refuses: {words}", hint="check your rights and credentials for it"
             )
         return OfflineError(
-            f"{self.remote} can't be reached: {words}", hint="nothing was changed; try again later"
+            f"{self._shown} can't be reached: {words}", hint="nothing was changed; try again later"
         )
 
     def _git(

@@ -302,36 +302,43 @@ def chains(cells: Dictionary) -> Iterator[str]:
 
 
 def indexes(cells: Dictionary) -> Iterator[str]:
-    """Locks, dependents, keys and progress are filed where a full scan would look for them."""
-    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
-    expected: dict[Key, Mode | None] = {
-        ("dependents", name, task.id): None for task in tasks.values() for name in task.dependencies
-    }
+    """Every lock is filed where a full scan would look for it, and nothing else is."""
+    paths: dict[Key, Mode] = {}
     globs: Counter[tuple[str, str]] = Counter()
-    for claim in claims.values():
+    for claim in table(cells, "claims", Claim).values():
         for lock in claim.locks:
             thing = seen(cells, lock.resource)
             if isinstance(thing, Path):
                 key = ("paths", *(f"={part}" for part in thing.parts), f"!{claim.id}")
-                expected[key] = min(lock.mode, expected.get(key) or lock.mode)
+                paths[key] = min(lock.mode, paths.get(key, lock.mode))
             else:
                 globs[claim.id, lock.to_json().decode()] += 1
-    found = {
-        key: Mode(raw.decode()) if raw else None
-        for key, raw in cells.contents.items()
-        if key[0] in {"dependents", "paths"}
-    }
-    if found != expected:
-        yield f"indexes: {found} instead of {expected}"
+    found = {key: Mode(raw.decode()) for key, raw in cells.contents.items() if key[0] == "paths"}
+    if found != paths:
+        yield f"indexes: {found} instead of {paths}"
     held = Counter((key[1], raw.decode()) for key, raw in cells.contents.items() if key[0] == "globs")
     if held != globs:
         yield f"indexes: globs {held} instead of {globs}"
+
+
+def filed(cells: Dictionary) -> Iterator[str]:
+    """Leases, dependents, keys and progress are filed as the records say."""
+    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
+    found = {key for key in cells.contents if key[0] in {"dependents", "leases"}}
+    expected = {("dependents", name, task.id) for task in tasks.values() for name in task.dependencies}
+    expected |= {
+        ("leases", f"{at:%Y-%m-%dT%H}", f"{at:%Y-%m-%dT%H:%M:%SZ}!{claim.id}")
+        for claim in claims.values()
+        if not claim.queued and (at := claim.lease.expires_at)
+    }
+    if found != expected:
+        yield f"filed: {found} instead of {expected}"
     for task in tasks.values():
         if task.key is not None and Board(cells).keyed(task.key) is None:
-            yield f"indexes: key {task.key!r} is unknown"
+            yield f"filed: key {task.key!r} is unknown"
     for name in table(cells, "progress", Progress):
         if tasks[name].claim is None:
-            yield f"indexes: progress of {name}, which nobody holds"
+            yield f"filed: progress of {name}, which nobody holds"
 
 
 def remembered(cells: Dictionary) -> Iterator[str]:
@@ -341,4 +348,4 @@ def remembered(cells: Dictionary) -> Iterator[str]:
         yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
 
 
-RULES = (exclusion, whole, queue, counts, standing, chains, indexes, remembered)
+RULES = (exclusion, whole, queue, counts, standing, chains, indexes, filed, remembered)

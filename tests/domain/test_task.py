@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,7 +147,7 @@ def test_unknown_fields_are_kept() -> None:
 def test_bad_records_are_refused(change: dict[str, object]) -> None:
     """A record with a value of the wrong type, or outside its range, isn't read."""
     with pytest.raises(ValidationError):
-        Task.model_validate_json(__import__("json").dumps(task().to_data() | change))
+        Task.model_validate_json(json.dumps(task().to_data() | change))
 
 
 def test_public_record_has_no_secrets_of_the_ledger() -> None:
