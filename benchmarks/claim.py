@@ -21,7 +21,9 @@ def main() -> None:
     """Print the medians, the ratios and the requests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--round-trip", type=float, nargs="*", default=[0.0, 50.0, 200.0], help="milliseconds")
+    parser.add_argument(
+        "--round-trip", type=float, nargs="*", default=[0.0, 50.0, 200.0], help="milliseconds"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -54,7 +56,11 @@ def _one(root: Path, server: HttpServer, round_trip: float, rounds: int) -> None
         for number in range(rounds + 1):
             git("commit", "--quiet", "--allow-empty", "-m", f"{number}", cwd=plain)
         times = alternate({"claim": claim, "push": push}, rounds)
-        asked = [method for method, path in server.requests(name)[before:] if "receive-pack" in path or "upload-pack" in path]
+        asked = [
+            method
+            for method, path in server.requests(name)[before:]
+            if "receive-pack" in path or "upload-pack" in path
+        ]
     ratio = median(times["claim"]) / median(times["push"])
     print(
         f"round trip {round_trip:3.0f} ms: claim {median(times['claim']):4.0f} ms, git push {median(times['push']):4.0f} ms, "

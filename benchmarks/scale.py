@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import alternate, median
+from gitpw.adapters.clock import SystemClock
 from gitpw.adapters.process import run as spawn
 from gitpw.domain.lock import Held, Mode
 from gitpw.domain.operation import Add, Author, Lock, NewTask, Register
-from gitpw.adapters.clock import SystemClock
 from gitpw.ledger.journal import Journal
 from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.remote import RemoteStore
@@ -33,17 +33,22 @@ def main() -> None:
             small = _ledger(root, server, "small", 0, 0, options.rounds)
             large = _ledger(root, server, "large", options.tasks, options.locks, options.rounds)
             works = {
-                name: lambda _number, where=where: _claim(where) for name, where in (("small", small), ("large", large))
+                name: lambda _number, where=where: _claim(where)
+                for name, where in (("small", small), ("large", large))
             }
             times = alternate(works, options.rounds)
             peak = _claim(large, "/usr/bin/time", "-f", "%M") if Path("/usr/bin/time").exists() else ""
     ratio = median(times["large"]) / median(times["small"])
     print(f"{options.tasks} tasks, {options.locks} locks: claim {median(times['large']):.0f} ms, ", end="")
-    print(f"empty {median(times['small']):.0f} ms, ratio {ratio:.2f}{peak and f', peak {int(peak) // 1024} MB'}")
+    print(
+        f"empty {median(times['small']):.0f} ms, ratio {ratio:.2f}{peak and f', peak {int(peak) // 1024} MB'}"
+    )
 
 
 def _claim(where: Path, *before: str) -> str:
-    return run([*before, "git-pw", "claim", "--no-worktree", "--as", "bench", "--json"], cwd=where).err.strip()
+    return run(
+        [*before, "git-pw", "claim", "--no-worktree", "--as", "bench", "--json"], cwd=where
+    ).err.strip()
 
 
 def _ledger(root: Path, server: HttpServer, name: str, tasks: int, locks: int, rounds: int) -> Path:
@@ -55,16 +60,26 @@ def _ledger(root: Path, server: HttpServer, name: str, tasks: int, locks: int, r
     run(["git", "pw", "init"], cwd=where)
     author = Author(worker="filler", host="elsewhere", place="0" * 16)
     folder = where / ".git/pw"
-    store = RemoteStore(str(folder), spawn, "origin", str(where), lambda: [("remote.origin.url", server.url(f"{name}.git"))])
+    store = RemoteStore(
+        str(folder), spawn, "origin", str(where), lambda: [("remote.origin.url", server.url(f"{name}.git"))]
+    )
     ledger = Ledger(store, Journal(folder / "journal"), SystemClock().now)
     ledger.transact(Register(id="bench", max_concurrent_tasks=1000), author)
-    first = tuple(NewTask(title=f"Next {number}", priority=1, files=(f"next/{number}.py",)) for number in range(rounds + 2))
+    first = tuple(
+        NewTask(title=f"Next {number}", priority=1, files=(f"next/{number}.py",))
+        for number in range(rounds + 2)
+    )
     ledger.transact(Add(tasks=first), author)
     for begin in range(0, tasks, 10_000):
         more = range(begin, min(begin + 10_000, tasks))
-        ledger.transact(Add(tasks=tuple(NewTask(title=f"Task {n}", files=(f"src/{n % 100}/{n}.py",)) for n in more)), author)
+        ledger.transact(
+            Add(tasks=tuple(NewTask(title=f"Task {n}", files=(f"src/{n % 100}/{n}.py",)) for n in more)),
+            author,
+        )
     for begin in range(0, locks, 100):
-        held = tuple(Held(resource=f"held/{n % 100}/{n}.py", mode=Mode.EXCLUSIVE) for n in range(begin, begin + 100))
+        held = tuple(
+            Held(resource=f"held/{n % 100}/{n}.py", mode=Mode.EXCLUSIVE) for n in range(begin, begin + 100)
+        )
         ledger.transact(Lock(locks=held, lease=LONG), author.but(place=f"{begin:016x}"))
     run(["git", "gc", "--quiet"], cwd=folder / "store.git")
     run(["git", "gc", "--quiet"], cwd=root / "served" / f"{name}.git")

@@ -6,15 +6,18 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cli import Result, pw
+from tests.race.runner import Herd, Run, gathered
 from tests.support.git import clone, git, make_upstream, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tests.support.cli import Result
+    from tests.support.git import Result as Answer
 
 pytestmark = pytest.mark.fault
 
@@ -34,8 +37,7 @@ def library() -> Path | None:
     return found[0] if found else None
 
 
-@pytest.fixture(autouse=True)
-def faketime() -> Path:
+def require_faketime() -> Path:
     """The library; without it the test is skipped, and in CI it fails."""
     found = library()
     if found is None:
@@ -45,6 +47,13 @@ def faketime() -> Path:
     return found
 
 
+@pytest.fixture(scope="session")
+def timeless() -> Iterator[Herd]:
+    """Starts git-pw processes that look anew at each call what time they are told."""
+    with gathered(LD_PRELOAD=str(require_faketime()), FAKETIME_NO_CACHE="1", FAKETIME="+0m") as started:
+        yield started
+
+
 @dataclass(frozen=True)
 class Worker:
     """Somebody with a clone, on a host."""
@@ -52,11 +61,13 @@ class Worker:
     name: str
     host: str
     work: Path
+    herd: Herd
 
-    def env(self, minutes: int) -> dict[str, str]:
+    def env(self, minutes: int) -> dict[str, str | None]:
         """Their environment, with a clock that is so many minutes ahead."""
         return {
             "FAKETIME": f"+{minutes}m",
+            "FAKETIME_NO_CACHE": "1",
             "GITPW_HOST": self.host,
             "GITPW_WORKER": self.name,
             "LD_PRELOAD": str(library()),
@@ -64,20 +75,22 @@ class Worker:
 
     def at(self, minutes: int, *words: str, check: int | None = 0, cwd: Path | None = None) -> Result:
         """Run git-pw so many minutes from now."""
-        return pw(*words, cwd=cwd or self.work, env=self.env(minutes), check=check)
+        (answer,) = self.herd.run(Run(words, cwd or self.work, self.env(minutes)))
+        assert check is None or answer.exit == check, f"expected exit {check}\n{answer}"
+        return answer
 
-    def git(self, minutes: int, *words: str, cwd: Path) -> Any:
+    def git(self, minutes: int, *words: str, cwd: Path) -> Answer:
         """Run git, which runs the hooks, so many minutes from now."""
         return run(["git", *words], cwd, {**self.env(minutes), "GITPW_WORKER": None}, check=False)
 
 
 @pytest.fixture
-def hire(tmp_path: Path) -> Callable[..., Worker]:
+def hire(timeless: Herd, tmp_path: Path) -> Callable[..., Worker]:
     """Makes workers with a clone each; the first one makes the ledger and a task."""
     bare = make_upstream(tmp_path / "up.git")
 
     def hired(name: str, host: str = HERE) -> Worker:
-        worker = Worker(name, host, clone(bare, tmp_path / name))
+        worker = Worker(name, host, clone(bare, tmp_path / name), timeless)
         if name == "alice":
             worker.at(0, "init", "--no-hooks")
             git("add", ".gitpw.toml", cwd=worker.work)
@@ -273,7 +286,9 @@ def test_stale_holder_cannot_push(stale: tuple[Worker, Path, str], tmp_path: Pat
     assert "bob" in refused.err
     for words in (("push",), ("complete",)):
         assert alice.at(45, *words, cwd=tree, check=5).data["code"] == "stale"
-    there = run(["git", "rev-parse", "-q", "--verify", f"refs/heads/{branch}"], tmp_path / "up.git", check=False)
+    there = run(
+        ["git", "rev-parse", "-q", "--verify", f"refs/heads/{branch}"], tmp_path / "up.git", check=False
+    )
     assert there.out == ""
 
 

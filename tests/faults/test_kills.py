@@ -79,9 +79,10 @@ def each_call(shop: Shop, killer: Killer, *words: str, whens: tuple[str, ...] = 
 
 def agree(shop: Shop, task: str, worker: str = "alice") -> dict[str, Any]:
     """Task, locks and worker tell the same story: held by the worker, or by nobody; gives the task."""
+    status = shop.pw("status").data
     found: dict[str, Any] = shop.pw("task", "show", task).data["task"]
-    locks = [lock for lock in shop.pw("locks").data["locks"] if lock["taskId"] == task]
-    workers = [one for one in shop.pw("worker", "list").data["workers"] if task in one["currentTasks"]]
+    locks = [lock for lock in status["locks"] if lock["taskId"] == task]
+    workers = [one for one in status["workers"] if task in one["currentTasks"]]
     if found["status"] == "pending":
         assert (locks, workers, found["assignedTo"], found["token"]) == ([], [], None, None)
     else:
@@ -233,14 +234,15 @@ def test_complete_killed_at_each_call_of_git(shop: Shop, killer: Killer) -> None
         env = killer.env(at + 1, WHENS[when])
         if shop.pw("complete", task, check=None, env=env).exit != -9:
             break
-        done = shop.pw("complete", task).data["task"]
+        done = shop.pw("complete", task).data
         queue.append(task)
-        head = git("rev-parse", f"refs/heads/{done['metadata']['branchName']}", cwd=shop.bare)
+        assert done["position"] == len(queue)
+        head = git("rev-parse", f"refs/heads/{done['task']['metadata']['branchName']}", cwd=shop.bare)
         assert head == git("rev-parse", "HEAD", cwd=shop.work / ".worktrees" / task)
         assert agree(shop, task)["status"] == "completed"
-        assert [merge["taskId"] for merge in shop.pw("merge", "list").data["merges"]] == queue
         task = committed(shop, number)
     assert len(queue) > 4
+    assert [merge["taskId"] for merge in shop.pw("merge", "list").data["merges"]] == [*queue, task]
     assert len(shop.operations("complete")) == len(queue) + 1
     sound(shop)
 

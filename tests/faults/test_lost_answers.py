@@ -200,7 +200,10 @@ def test_nobody_there_changes_nothing(line: Line) -> None:
     before = shop.tip()
     line.proxy.refuse()
     refused = shop.pw("claim", check=69).data
-    assert (refused["code"], "nothing was changed" in f"{refused['message']} {refused['hint']}") == ("offline", True)
+    assert (refused["code"], "nothing was changed" in f"{refused['message']} {refused['hint']}") == (
+        "offline",
+        True,
+    )
     known = shop.pw("status").data
     assert known["tasks"]["pending"] == 1
     assert any("reached" in warning for warning in known["warnings"])

@@ -84,8 +84,8 @@ class Herd:
 
 
 @contextmanager
-def gathered() -> Iterator[Herd]:
-    """A herd for the time of the block."""
+def gathered(**variables: str) -> Iterator[Herd]:
+    """A herd for the time of the block; `variables` are what a process must see from its very start."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     with (
@@ -93,7 +93,7 @@ def gathered() -> Iterator[Herd]:
         subprocess.Popen(
             [sys.executable, "-m", "tests.race.herd"],
             cwd=ROOT,
-            env={**kept, **NOTHING, "PATH": path},
+            env={**kept, **NOTHING, "PATH": path, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

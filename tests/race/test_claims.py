@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.race.crowd import MANY, ROUNDS, Crowd, clones, granted_once, one_winner, short_lived, worktrees
+from tests.race.runner import Herd, Run
 from tests.support.cli import Call, Result, pw, pw_many
 from tests.support.git import clone, git, make_upstream, run
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Remote
-    from tests.race.runner import Herd
 
 pytestmark = [pytest.mark.race, pytest.mark.timeout(240)]
 
@@ -129,18 +129,18 @@ def test_twenty_worktrees_get_twenty_tasks(housemates: Crowd) -> None:
     each_gets_another(housemates)
 
 
-def claims_of_one_name(first: Path, second: Path) -> list[Result]:
+def claims_of_one_name(herd: Herd, first: Path, second: Path) -> list[Result]:
     """Two agents whom nobody has given a name claim at once, three times, with room for all that they get."""
     for number in range(6):
-        pw("task", "add", f"Task {number}", "--file", f"src/{number}.ts", cwd=first, check=0)
-    pw("worker", "register", "--max-tasks", "6", cwd=first, check=0)
+        herd.run(Run(["task", "add", f"Task {number}", "--file", f"src/{number}.ts"], first))
+    herd.run(Run(["worker", "register", "--max-tasks", "6"], first))
     calls = [Call(["claim", "--no-worktree"], first), Call(["claim", "--no-worktree"], second)]
     return [answer for _ in range(3) for answer in pw_many(calls)]
 
 
-def never_the_same(first: Path, second: Path) -> None:
+def never_the_same(herd: Herd, first: Path, second: Path) -> None:
     """They are one worker to the ledger, and yet get different tasks and are kept off each other's files."""
-    answers = claims_of_one_name(first, second)
+    answers = claims_of_one_name(herd, first, second)
     assert [answer.exit for answer in answers] == [0] * len(answers), "\n".join(map(str, answers))
     assert len({answer.data["lock"]["workerId"] for answer in answers}) == 1
     assert len({answer.data["task"]["id"] for answer in answers}) == len(answers)
@@ -162,21 +162,21 @@ def commit(checkout: Path, file: str, *, check: bool = True) -> Result:
     return Result(done.args, done.exit, done.out, done.err)
 
 
-def test_one_name_in_two_clones(tmp_path: Path) -> None:
+def test_one_name_in_two_clones(herd: Herd, tmp_path: Path) -> None:
     """Two agents with the same default identity and a clone each never get the same task or each other's files."""
     bare = make_upstream(tmp_path / "up.git")
     first, second = clone(bare, tmp_path / "one"), clone(bare, tmp_path / "two")
     for place in (first, second):
         pw("init", cwd=place, check=0)
-    never_the_same(first, second)
+    never_the_same(herd, first, second)
 
 
-def test_one_name_in_two_checkouts_of_a_clone(tmp_path: Path) -> None:
+def test_one_name_in_two_checkouts_of_a_clone(herd: Herd, tmp_path: Path) -> None:
     """Two agents with the same default identity, one of them in a linked worktree, are kept apart as well."""
     first = clone(make_upstream(tmp_path / "up.git"), tmp_path / "one")
     pw("init", cwd=first, check=0)
     git("worktree", "add", "-q", "-b", "side", tmp_path / "two", cwd=first)
-    never_the_same(first, tmp_path / "two")
+    never_the_same(herd, first, tmp_path / "two")
 
 
 def test_room_for_one_is_for_one_name(tmp_path: Path) -> None:
