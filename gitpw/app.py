@@ -88,7 +88,7 @@ def _assembled(
     )
     folder = Path(repo.common_dir, "pw")
     journal = Journal(folder / "journal")
-    mine = LocalStore(str(folder))
+    mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
     at_home = _begun_here(mine)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None

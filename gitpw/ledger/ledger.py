@@ -30,6 +30,9 @@ DEADLINE = 60.0
 BUSY = 30.0
 """Seconds for which a lock file on the remote may stand in the way."""
 
+TIDY = 256
+"""After how many operations it is looked whether the store needs packing; each leaves some 25 loose objects."""
+
 PAUSE = 0.25
 """The longest pause between two tries, in seconds."""
 
@@ -192,6 +195,8 @@ class Ledger:
             raise
         if not hold or not isinstance(answer.outcome, Done):
             self.journal.close(identity)
+        if _changed(answer.outcome) and answer.board.counter % TIDY == 0:
+            self.store.tidy()
         return answer
 
     def preview(self, request: Request, author: Author) -> Answer:
@@ -376,6 +381,10 @@ def _replaced(old: Board, new: Board) -> ConfigError:
         hint="if that is meant, remove this clone's with 'git pw uninstall' and run 'git pw init'",
         ledger="replaced",
     )
+
+
+def _changed(outcome: Outcome) -> bool:
+    return isinstance(outcome, Done) and outcome.changed
 
 
 def _pause() -> None:

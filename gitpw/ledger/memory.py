@@ -85,6 +85,9 @@ class MemoryStore:
         self._states[name] = (None, table, text)
         return name
 
+    def tidy(self) -> None:
+        """Nothing to do."""
+
     def deepen(self) -> None:
         """Nothing to do."""
 

@@ -48,8 +48,7 @@ class RemoteStore(GitStore):
 
     def __init__(self, folder: str, run: Run, remote: str, where: str, config: Config) -> None:
         """`remote` is a name or a URL, `where` the user's checkout, `config` the repository's own git config."""
-        super().__init__(folder)
-        self._run = run
+        super().__init__(folder, run)
         self.remote = remote
         self._where = where
         self._config = config

@@ -22,6 +22,7 @@ from gitpw.domain.board import Cells, Key
 from gitpw.errors import ConfigError
 from gitpw.ledger.commits import Entry, read, seconds
 from gitpw.ledger.snapshot import Empty, Snapshot, written
+from gitpw.ledger.transport import ELSEWHERE, Run
 
 PATIENCE = 5.0
 """Seconds to wait for the store's lock: its owner may be suspended."""
@@ -77,6 +78,9 @@ class Store(Protocol):
     def orphaned(self, commit: str) -> str:
         """The same state without what led to it."""
 
+    def tidy(self) -> None:
+        """Pack what has piled up, if it is much."""
+
     def deepen(self) -> None:
         """Bring the whole history here; raises `OfflineError`."""
 
@@ -90,8 +94,9 @@ class Store(Protocol):
 class GitStore:
     """The part that stores on git objects have in common."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, run: Run) -> None:
         """`folder` is ours: `<common git dir>/pw`."""
+        self._run = run
         self.folder = Path(folder)
         self.path = self.folder / "store.git"
         self._repo: pygit2.Repository | None = None
@@ -161,6 +166,12 @@ class GitStore:
             raise KeyError(commit)
         made = self.repo.create_commit(None, found.author, found.committer, found.message, found.tree_id, [])
         return str(made)
+
+    def tidy(self) -> None:
+        """Pack what has piled up, if it is much: git decides, and works in the background."""
+        self._run(
+            ["git", "gc", "--auto", "--quiet"], env={**ELSEWHERE, "GIT_DIR": str(self.path)}, timeout=60
+        )
 
     def deepen(self) -> None:
         """Nothing to do where nothing was left out."""

@@ -94,7 +94,7 @@ class Place:
     def store(self) -> LocalStore | RemoteStore:
         """The store of one clone, or the one that all worktrees share."""
         if self.url is None:
-            return LocalStore(self.folder)
+            return LocalStore(self.folder, run)
         return RemoteStore(self.folder, run, self.url, str(Path(self.folder).parent), list)
 
     def client(self, *, worker: str = "ada", **about: Any) -> Client:

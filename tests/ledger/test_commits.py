@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gitpw.adapters.process import run
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.operation import (
@@ -180,7 +181,7 @@ def test_any_message(text: str) -> None:
 
 def test_history_passes_over_foreign_commits(tmp_path: Path) -> None:
     """A commit by another program, in whatever encoding, is left out of the history, and doesn't end it."""
-    store = LocalStore(str(tmp_path / "pw"))
+    store = LocalStore(str(tmp_path / "pw"), run)
     text, *_ = told(State(), Add(tasks=(NewTask(title="t"),)))
     first = store.write(None, {}, text, datetime.now(UTC))
     tree = store.repo[first].tree.id  # type: ignore[union-attr]
