@@ -19,7 +19,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.ids import OperationId
 from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Request, Restore
 from gitpw.domain.rulebook import apply
-from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, UnknownError
+from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
 from gitpw.ledger.journal import Journal, Left
 from gitpw.ledger.store import Move, Store, Swap
@@ -183,10 +183,11 @@ class Ledger:
         try:
             answer = self._transact(identity, request, author, moves)
         except Exception as error:
-            if isinstance(error, UnknownError) or self._lost:
-                self.journal.leave(identity)
-            else:
+            nothing_changed = isinstance(error, PwError) and not isinstance(error, UnknownError)
+            if nothing_changed and not self._lost:
                 self.journal.close(identity)
+            else:
+                self.journal.leave(identity)
             if self._lost and isinstance(error, FailedError):
                 raise _unknown() from error  # of a later try: it can't say what became of the earlier one
             raise

@@ -427,3 +427,15 @@ def test_retried_task_is_claimed_anew() -> None:
     after = state.task(task)
     assert (after.status, after.failure, after.claimed_at) == (TaskStatus.PENDING, None, None)
     assert best(state, "bob") == task
+
+
+def test_giving_up_the_lock_in_the_way_unparks() -> None:
+    """A task stands in line again when the one lock that blocked it is given up, though its claim goes on."""
+    state = State()
+    held = state.add("held", "a", priority=1)
+    state.add()
+    state.done(Lock(locks=locks("a", "b"), lease=HOUR), "bob")
+    assert best(state, "ada") != held
+    state.done(Unlock(resources=("a",)), "bob")
+    assert state.task(held).parked is None
+    assert best(state, "cy") == held

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cli import Result, pw
+from tests.race.runner import Herd, Run, gathered
+from tests.support.cli import pw
 from tests.support.git import Result as Answer
 from tests.support.git import clone, git, make_upstream, run
 
@@ -67,13 +68,13 @@ class Desk:
 
     bare: Path
     work: Path
+    herd: Herd
     worker: str = "alice"
 
     def json(self, *words: str, check: int = 0, cwd: Path | None = None, worker: str = "") -> Any:
         """Run a command with --json: one document, whose records have the fields of the contract."""
-        done: Result = pw(
-            *words, cwd=cwd or self.work, env={"GITPW_WORKER": worker or self.worker}, check=check
-        )
+        (done,) = self.herd.run(Run(words, cwd or self.work, {"GITPW_WORKER": worker or self.worker}))
+        assert done.exit == check, f"expected exit {check}\n{done}"
         assert done.data["ok"] is (check == 0)
         check_records(done.data)
         return done.data
@@ -86,14 +87,21 @@ class Desk:
 
     def beside(self, name: str, worker: str) -> Desk:
         """Another clone, of somebody else."""
-        return Desk(self.bare, clone(self.bare, self.work.parent / name), worker)
+        return replace(self, work=clone(self.bare, self.work.parent / name), worker=worker)
+
+
+@pytest.fixture(scope="session")
+def herd() -> Iterator[Herd]:
+    """Starts git-pw processes without the wait for Python."""
+    with gathered() as started:
+        yield started
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(herd: Herd, tmp_path: Path) -> Desk:
     """A fresh clone; nobody has said `init` yet."""
     bare = make_upstream(tmp_path / "up.git")
-    return Desk(bare, clone(bare, tmp_path / "work"))
+    return Desk(bare, clone(bare, tmp_path / "work"), herd)
 
 
 @pytest.fixture
@@ -202,7 +210,7 @@ def held(begun: Desk) -> tuple[Desk, Path]:
     begun.json("task", "add", "Fix auth bug", "--file", "src/auth")
     begun.json("task", "add", "Count prices", "--file", "src/cart")
     begun.beside("other", "alice").json("claim", "task-001")
-    bob = Desk(begun.bare, begun.work, "bob")
+    bob = replace(begun, worker="bob")
     return bob, Path(bob.json("claim", "task-002")["worktree"])
 
 

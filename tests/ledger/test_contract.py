@@ -474,6 +474,28 @@ def test_offline_really(arena: Arena) -> None:
     assert arena.client().titles() == ["one"]
 
 
+@pytest.mark.fault
+@quick
+@pytest.mark.parametrize("applied", [True, False])
+def test_mishap_of_the_program(arena: Arena, applied: bool) -> None:
+    """A mistake of ours, or a full disk, in the middle of a write leaves it open: whether it was applied is found out."""
+
+    class Mishap(Wrapped):
+        def swap(self, *args: Any) -> Swap:
+            if applied:
+                self.inner.swap(*args)
+            raise OSError("no space left on device")
+
+    client = arena.begun()
+    plain = client.store
+    wrapped(client, Mishap)
+    with pytest.raises(OSError, match="no space"):
+        client.ask(new_task("mine"))
+    client.store = client.ledger.store = plain
+    (settled,) = client.ledger.settle()
+    assert isinstance(settled.outcome, Done) is applied
+
+
 @quick
 def test_read_own_journal_while_it_is_held(arena: Arena) -> None:
     """A write whose caller has more to do stays in the journal until the caller is done; its own settling skips it."""
