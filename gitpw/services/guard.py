@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -19,6 +20,9 @@ from gitpw.services.ports import Context, Own
 COMMIT_PATIENCE = 3.0
 PUSH_PATIENCE = 10.0
 """Seconds that a commit and a push may wait for the remote."""
+
+QUICK = 1.0
+"""Seconds that a commit waits for what would be nice to know."""
 
 NOBODY = "0" * 40
 
@@ -85,15 +89,20 @@ def refresh(ctx: Context) -> None:
 
 
 def _recent(ctx: Context) -> Board | None:
-    """The last known state, fetched if it is too old; None where there is no ledger to judge by."""
+    """The state to judge a commit by; None where there is no ledger to judge by.
+
+    What is older than the policy's refresh age must be fetched, or the policy for being offline holds. What is
+    younger is fetched too if the remote answers at once: a lock that was taken a moment ago counts.
+    """
     if not ctx.ledger.known():
         return None
     asked = ctx.ledger.store.asked()
-    oldest = duration(ctx.policy.policy.refresh)
-    if asked is not None and ctx.clock.now() - asked > oldest:
-        try:
-            return ctx.ledger.fresh(COMMIT_PATIENCE)
-        except OfflineError as error:
+    age = timedelta(0) if asked is None else ctx.clock.now() - asked
+    old = age > duration(ctx.policy.policy.refresh)
+    try:
+        return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
+    except OfflineError as error:
+        if old:
             _offline(ctx, error)
     return ctx.ledger.board()
 

@@ -107,6 +107,31 @@ def test_overlapping_is_a_full_scan(
         assert lock.mode == min(spelled) if isinstance(held_, Path) else lock.mode in spelled
 
 
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [
+        (".", "src"),
+        (".", "src/auth/*.ts"),
+        (".", "**"),
+        ("src", "src/auth/*.ts"),
+        ("src/auth", "src/auth/*.ts"),
+        ("src/auth/login.ts", "src/**"),
+        ("src/auth", "src/a*/**"),
+        ("src", "src/auth/login.ts"),
+        ("src/auth/login.ts", "src"),
+        ("src/auth/login.ts", "."),
+        ("src/*", "src/auth"),
+        ("**/login.ts", "src/auth"),
+    ],
+)
+def test_overlapping_from_above_and_below(held: str, wanted: str) -> None:
+    """A lock is found by what lies under it and by what it lies under, be it a path or a glob."""
+    state = State()
+    board = state.board
+    board.put_claim(claim_of(1, list(locks(held))))
+    assert [str(lock.resource) for _, lock in board.overlapping(resource(wanted))] == [held]
+
+
 def test_two_spellings_in_one_claim() -> None:
     """Where case doesn't count, a file that one claim holds both ways is held exclusively."""
     state = State(case_insensitive=True)

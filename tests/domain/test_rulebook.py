@@ -73,8 +73,38 @@ wishes = st.sampled_from([1, 2]).flatmap(lambda size: st.tuples(*[lock_] * size)
 skill_sets = st.sampled_from([0, 0, 0, 1, 2]).flatmap(
     lambda size: st.tuples(*[st.sampled_from(SKILLS)] * size)
 )
+maybe = st.none() | numbers
 new_tasks = st.tuples(files, st.sampled_from([(), (), (0,), (3,), (1, 2)]), skill_sets, st.integers(1, 3))
 
+
+PLANS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "add": st.fixed_dictionaries(
+        {
+            "tasks": st.lists(new_tasks, min_size=1, max_size=3),
+            "chain": some,
+            "key": st.none() | st.sampled_from("kl"),
+        }
+    ),
+    "edit": st.fixed_dictionaries(
+        {
+            "task": numbers,
+            "files": st.none() | files,
+            "after": maybe,
+            "without": maybe,
+            "skills": st.none() | skill_sets,
+            "estimate": st.none() | st.integers(0, 50),
+            "priority": st.none() | st.integers(1, 3),
+        }
+    ),
+    "register": st.fixed_dictionaries(
+        {
+            "other": workers,
+            "host": hosts,
+            "room": st.sampled_from([None, None, 0, 1, 2, 3]),
+            "skills": st.none() | skill_sets,
+        }
+    ),
+}
 
 WORDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "complete": (Complete, {"head": "1" * 40}),
@@ -109,11 +139,13 @@ class Ledgers(RuleBasedStateMachine):
 
     # asking
 
-    @initialize(fold=some, room=st.integers(1, 3), tasks=st.lists(new_tasks, min_size=4, max_size=7))
+    @initialize(
+        fold=some, room=st.sampled_from([1, 2, 3, 3]), tasks=st.lists(new_tasks, min_size=4, max_size=7)
+    )
     def begin(self, fold: bool, room: int, tasks: list[Any]) -> None:
         """Begin a ledger that heeds case or doesn't, with some workers and tasks."""
         self.ask(Begin(ledger=LEDGER, settings=Settings(case_insensitive=fold)), "ada", "desk")
-        for worker in WORKERS[:2]:
+        for worker in WORKERS:
             about = {"id": WorkerId(worker), "max_concurrent_tasks": room, "skills": SKILLS[: room + 1]}
             self.ask(Register(**about), worker, "desk")
         self.add(tasks, chain=False, key=None)
@@ -189,12 +221,6 @@ class Ledgers(RuleBasedStateMachine):
         """Time passes."""
         self.minutes += minutes
 
-    @rule(
-        other=workers,
-        host=hosts,
-        room=st.sampled_from([None, None, 0, 1, 2, 3]),
-        skills=st.none() | skill_sets,
-    )
     def register(self, other: str, host: str, room: int | None, skills: tuple[str, ...] | None) -> None:
         """Somebody changes what is known of a worker; one with no room leaves, unless it holds something."""
         if room == 0:
@@ -206,14 +232,14 @@ class Ledgers(RuleBasedStateMachine):
 
     # the backlog
 
-    @rule(
-        tasks=st.lists(new_tasks, min_size=1, max_size=3),
-        chain=some,
-        key=st.none() | st.sampled_from("kl"),
-    )
-    def add_more(self, tasks: list[Any], chain: bool, key: str | None) -> None:
-        """Somebody adds tasks."""
-        self.add(tasks, chain, key)
+    @rule(data=st.data(), what=st.sampled_from(["add", "cancel", "edit", "edit", "register", "retry"]))
+    def plan(self, data: st.DataObject, what: str) -> None:
+        """Somebody changes what is to be done, or by whom."""
+        if what in {"cancel", "retry"}:
+            kind = Cancel if what == "cancel" else Retry
+            self.ask(kind(task=self.some_task(data.draw(numbers))), "cy", "desk")
+        else:
+            getattr(self, what)(**data.draw(PLANS[what]))
 
     def add(self, tasks: list[Any], chain: bool, key: str | None) -> None:
         """Add tasks, some after others, some in a row, some imported a second time."""
@@ -240,15 +266,6 @@ class Ledgers(RuleBasedStateMachine):
         """One of the tasks, or one that doesn't exist."""
         return TaskId(f"task-{1 + number % (self.state.board.meta.tasks + 1):03d}")
 
-    @rule(
-        task=numbers,
-        files=st.none() | files,
-        after=st.none() | numbers,
-        without=st.none() | numbers,
-        skills=st.none() | skill_sets,
-        estimate=st.none() | st.integers(0, 50),
-        priority=st.none() | st.integers(1, 3),
-    )
     def edit(self, task: int, after: int | None, without: int | None, **about: Any) -> None:
         """Somebody changes a task."""
         request = Edit(
@@ -259,16 +276,15 @@ class Ledgers(RuleBasedStateMachine):
         )
         self.ask(request, "bob", "desk")
 
-    @rule(task=numbers, kind=st.sampled_from([Cancel, Retry]))
-    def cancel_or_retry(self, task: int, kind: Any) -> None:
-        """Somebody doesn't want a task any more, or wants it again."""
-        self.ask(kind(task=self.some_task(task)), "cy", "desk")
-
     # claiming and locking
 
     @rule(worker=workers, host=hosts, place=places, extra=extras, shared=some)
     def claim_best(self, worker: str, host: str, place: str, extra: tuple[Held, ...], shared: bool) -> None:
-        """A worker claims the best task: the first that a full scan finds to be had, or nothing if there is none."""
+        """A worker claims the best task, perhaps with more files, perhaps to share them."""
+        self.take_best(worker, host, place, extra, shared=shared)
+
+    def take_best(self, worker: str, host: str, place: str, extra: tuple[Held, ...], *, shared: bool) -> None:
+        """Claim the task that comes first of those that a full scan finds to be had, or nothing if there is none."""
         before = self.state.cells
         request = Take(lease=3600, locks=extra, shared=shared)
         outcome = self.ask(request, worker, host, place)
@@ -279,6 +295,11 @@ class Ledgers(RuleBasedStateMachine):
             assert outcome.tasks == (best,)
         elif outcome.code == "nothing":
             assert best is None
+
+    @rule(worker=workers, host=hosts)
+    def claim(self, worker: str, host: str) -> None:
+        """A worker claims the best task, with no special wishes."""
+        self.take_best(worker, host, "main", (), shared=False)
 
     @rule(worker=workers, host=hosts, place=places, task=numbers, extra=extras, shared=some)
     def claim_named(
@@ -301,16 +322,23 @@ class Ledgers(RuleBasedStateMachine):
         outcome = self.ask(Lock(locks=wanted, lease=3600, into=mine.claim), mine.worker, host)
         assert mine.claim in self.living or isinstance(outcome, Refused)
 
-    @rule(worker=workers, wanted=files, force=some, everything=some)
-    def unlock(self, worker: str, wanted: tuple[str, ...], force: bool, everything: bool) -> None:
-        """A worker gives up locks, or takes away those of others by force."""
+    @rule(
+        worker=workers,
+        which=numbers,
+        name=names,
+        force=some,
+        everything=st.sampled_from([False, False, True]),
+    )
+    def unlock(self, worker: str, which: int, name: str, force: bool, everything: bool) -> None:
+        """A worker gives up a lock, or all, or takes away somebody's by force; mostly one that there is."""
         before = self.living
+        held = sorted(lock.resource for claim in before.values() for lock in claim.locks)
+        wanted = (held[which % len(held)] if held and which % 4 else name,)
         reason = "it is urgent" if force else None
         request = Unlock(resources=wanted, all=everything, force=force, reason=reason)
         self.ask(request, worker, "desk")
         if not force:
-            for name in set(before) - set(self.living):
-                assert before[name].worker == worker
+            assert {before[claim].worker for claim in set(before) - set(self.living)} <= {worker}
 
     # holding
 
@@ -474,7 +502,7 @@ def is_free(board: Board, cells: Dictionary, operation: Operation, wanted: list[
     return True
 
 
-Ledgers.TestCase.settings = settings(max_examples=100, stateful_step_count=50)
+Ledgers.TestCase.settings = settings(max_examples=120, stateful_step_count=50)
 TestLedgers = Ledgers.TestCase
 
 

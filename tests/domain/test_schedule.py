@@ -439,3 +439,38 @@ def test_giving_up_the_lock_in_the_way_unparks() -> None:
     state.done(Unlock(resources=("a",)), "bob")
     assert state.task(held).parked is None
     assert best(state, "cy") == held
+
+
+def test_what_an_overdue_claim_holds_is_to_be_had() -> None:
+    """The task of a claim whose lease has ended beyond doubt is the best one again, under a new token."""
+    state = State()
+    lost = state.add("lost", "a", priority=1)
+    state.add(priority=2)
+    old = state.take("ada")
+    assert best(state, "bob", minutes=66) == lost
+    assert state.task(lost).token != old.token
+    ending = state.board.ending(old.id)
+    assert ending is not None
+    assert (ending.how, ending.by) == ("expired", "bob")
+    assert problems(state.cells) == []
+
+
+def test_what_looks_overdue_to_one_clock_is_not() -> None:
+    """A host whose clock alone says that a lease has ended leaves its task alone, and gets the next one."""
+    state = State()
+    running = state.add("running", "a", priority=1)
+    other = state.add(priority=2)
+    claim = state.take("ada")
+    assert best(state, "bob", host="fast", minutes=200) == other
+    assert state.claim(claim.id).task == running
+
+
+def test_own_overdue_task_is_not_taken_away() -> None:
+    """Asking for another task doesn't cost the one that one forgot to renew."""
+    state = State()
+    state.room("ada", 2)
+    state.add("forgotten", priority=1)
+    other = state.add(priority=2)
+    claim = state.take("ada")
+    assert best(state, "ada", minutes=66) == other
+    assert state.claim(claim.id).token == claim.token
