@@ -52,6 +52,8 @@ def timeless() -> Iterator[Herd]:
     """Starts git-pw processes that look anew at each call what time they are told."""
     with gathered(LD_PRELOAD=str(require_faketime()), FAKETIME_NO_CACHE="1", FAKETIME="+0m") as started:
         yield started
+    for left in Path("/dev/shm").glob(f"*faketime_s*_{started.process.pid}"):
+        left.unlink()
 
 
 @dataclass(frozen=True)

@@ -775,6 +775,23 @@ def test_absent_for_long_after_a_restore(arena: Arena, monkeypatch: pytest.Monke
 
 @pytest.mark.fault
 @quick_remotes
+def test_restored_from_the_wrong_track(arena: Arena) -> None:
+    """A ledger that went backwards, went on, and was then restored as it went on, isn't the one that one has seen."""
+    client, other = arena.begun(), arena.client(worker="bob")
+    old = point(arena, git("rev-parse", REF, cwd=bare(arena)))
+    other.ledger.fresh()
+    client.done(new_task("one"))
+    point(arena, old)
+    for title in ("two", "three"):
+        other.done(new_task(title))
+    point(arena, None)
+    restored(other)
+    with pytest.raises(ConfigError, match="hadn't seen operation 2"):
+        client.ledger.fresh()
+
+
+@pytest.mark.fault
+@quick_remotes
 def test_restore_beaten(arena: Arena) -> None:
     """Of two who restore at once, one does."""
     client, rival = arena.begun(), arena.client(worker="bob")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitpw.ledger import journal as module
 from gitpw.ledger.journal import Journal
 from tests.domain.state import State
 from tests.ledger.clients import SPAWN, new_task
@@ -169,30 +169,24 @@ def test_killed(tmp_path: Path) -> None:
     assert len(list(Journal(tmp_path).left())) == 1
 
 
-def notes_many(folder: Path, stop: Event, said: Any) -> None:
-    """Note and close operations without a pause; say how many could be noted and were still there."""
-    state, journal, kept = State(), Journal(folder), 0
-    for number in range(300):
-        if stop.is_set():
-            break
-        noted = operation(state).but(id=f"{os.getpid():016x}{number:016x}")
-        journal.note(noted)
-        kept += (folder / f"{noted.id}.json").exists()
-        journal.close(noted.id)
-    said.put((number, kept))
-
-
 @pytest.mark.race
-def test_race_of_noting_and_settling(tmp_path: Path) -> None:
-    """Whoever looks for what was left never takes away, or takes hold of, what another is about to note."""
-    stop, said = SPAWN.Event(), SPAWN.Queue()
-    process = SPAWN.Process(target=notes_many, args=(tmp_path, stop, said), daemon=True)
-    process.start()
-    seen = 0
-    while process.is_alive() and said.empty():
-        seen += len(list(Journal(tmp_path).left()))
-    number, kept = said.get(timeout=10)
-    process.join(10)
-    assert process.exitcode == 0
-    assert (seen, kept) == (0, number + 1)
-    assert number == 299
+@pytest.mark.parametrize("moment", ["flock", "pwrite", "ftruncate", "fsync"])
+def test_rival_looks_while_it_is_written(
+    tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for what was left, at whatever moment, neither takes away nor takes hold of what is being noted."""
+    place: Any = module.fcntl if moment == "flock" else module.os
+    real, seen = getattr(place, moment), []
+
+    def rival(*args: Any) -> Any:
+        monkeypatch.setattr(place, moment, real)
+        found = Journal(tmp_path).left()
+        seen.extend(found)
+        return real(*args)
+
+    monkeypatch.setattr(place, moment, rival)
+    noted, journal = operation(), Journal(tmp_path)
+    journal.note(noted)
+    assert seen == []
+    journal.leave(noted.id)
+    assert [left.operation.id for left in Journal(tmp_path).left()] == [noted.id]
