@@ -52,8 +52,9 @@ def timeless() -> Iterator[Herd]:
     """Starts git-pw processes that look anew at each call what time they are told."""
     with gathered(LD_PRELOAD=str(require_faketime()), FAKETIME_NO_CACHE="1", FAKETIME="+0m") as started:
         yield started
-    for left in Path("/dev/shm").glob(f"*faketime_s*_{started.process.pid}"):
-        left.unlink()
+    for left in Path("/dev/shm").glob("*faketime_s*_*"):  # whoever execs or is killed forgets to take it away
+        if not Path("/proc", left.name.rpartition("_")[2]).exists():
+            left.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
