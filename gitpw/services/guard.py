@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.grant import holder
+from gitpw.domain.guard import Violation, violations
 from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
-from gitpw.domain.lock import Claim, Mode
+from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Start
-from gitpw.domain.resource import Covered, Glob, observed, overlap
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
 from gitpw.services.asking import ask, granted_no_more
@@ -28,14 +27,6 @@ NOBODY = "0" * 40
 
 GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
 """Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
-
-
-class Violation(NamedTuple):
-    """A file that may not be changed here, and the claim that stands in the way, if it is one."""
-
-    file: str
-    claim: Claim | None
-    locked: str | None
 
 
 def pre_commit(ctx: Context) -> None:
@@ -122,7 +113,7 @@ def _offline(ctx: Context, error: OfflineError) -> None:
 def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
     """Raise what forbids these files to be changed in this checkout: a lost claim, a foreign lock, a missing one."""
     mine = _standing(ctx, board, verb)
-    found = [violation for file in files for violation in violations(ctx, board, mine, file)]
+    found = violations(board, mine, ctx.policy.policy, files)
     if not found:
         return
     held = [violation for violation in found if violation.claim is not None]
@@ -195,35 +186,3 @@ def _considered(ctx: Context) -> list[Own]:
 def _was_taken(board: Board, own: Own) -> bool:
     ending = board.ending(own.claim)
     return ending is None or ending.how not in GIVEN_BACK
-
-
-def violations(ctx: Context, board: Board, mine: dict[ClaimId, Claim], file: str) -> list[Violation]:
-    """What stands against changing a file under these claims.
-
-    Somebody else's lock, unless it is shared and one of `mine` shares it; and for critical files, or for all under a
-    strict policy, the lack of an exclusive lock of one's own.
-    """
-    path = board.fold(observed(file))
-    shares = exclusive = False
-    foreign: list[tuple[Claim, str, Mode]] = []
-    for found, held in board.overlapping(path):
-        if found in mine:
-            shares = True
-            exclusive = exclusive or held.mode is Mode.EXCLUSIVE
-            continue
-        claim = board.claim(found)
-        if claim is not None:
-            foreign.append((claim, held.resource, held.mode))
-    against = [
-        Violation(file, claim, locked)
-        for claim, locked, mode in foreign
-        if not (mode is Mode.SHARED and shares)
-    ]
-    if against or exclusive or _matches(ctx.policy.policy.ignore, path):
-        return against
-    needed = ctx.policy.policy.enforce == "strict" or _matches(ctx.policy.policy.critical, path)
-    return [Violation(file, None, None)] if needed else []
-
-
-def _matches(patterns: Iterable[str], path: Covered) -> bool:
-    return any(overlap(Glob(pattern), path) for pattern in patterns)
