@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import TypeVar
 
@@ -79,6 +79,14 @@ class File:
 
 Resource = Path | Glob
 """What can be locked."""
+
+
+class Mode(StrEnum):
+    """Whether a lock tolerates others of its kind."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+
 
 Covered = Path | Glob | File
 """What a lock can stand in the way of."""

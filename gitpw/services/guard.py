@@ -133,7 +133,7 @@ def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
     )
 
 
-def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
+def _way_out(violation: Violation[Claim], me: WorkerId, verb: str) -> str:
     """What can be done about the first of them."""
     holder = violation.claim.worker if violation.claim is not None else None
     if holder == me:
@@ -143,7 +143,7 @@ def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
     return f"wait until it is free, ask {holder}, or take the change out of your commits"
 
 
-def _told(violation: Violation, me: WorkerId) -> str:
+def _told(violation: Violation[Claim], me: WorkerId) -> str:
     claim = violation.claim
     if claim is None:
         return violation.file
@@ -153,7 +153,7 @@ def _told(violation: Violation, me: WorkerId) -> str:
     return f"{violation.file} is held by {holder}{task} {until}"
 
 
-def _public(violation: Violation) -> dict[str, object]:
+def _public(violation: Violation[Claim]) -> dict[str, object]:
     by = None if violation.claim is None else holder(violation.claim, violation.locked)
     return {"file": violation.file, "holder": by}
 
