@@ -28,3 +28,12 @@ class Worktree(NamedTuple):
     own: Own | None
     locked: bool
     present: bool
+
+
+class Memory(NamedTuple):
+    """What a checkout, linked or main, remembers of claims; `branch` is None where HEAD is detached, `here` is this one."""
+
+    path: str
+    branch: str | None
+    own: tuple[Own, ...]
+    here: bool

@@ -33,6 +33,12 @@ def base(ctx: Context) -> str:
     )
 
 
+def known_tip(ctx: Context) -> str | None:
+    """The newest commit of the base branch that is known here, without asking; None where none is."""
+    space = "heads" if ctx.remote is None else f"remotes/{ctx.remote}"
+    return ctx.repo.resolve(f"refs/{space}/{base_branch(ctx)}")
+
+
 def _is_fresh(ctx: Context, remote: str, branch: str) -> bool:
     ago = ctx.repo.fetched_ago(remote, branch)
     return ago is not None and ago <= duration(ctx.policy.policy.refresh).total_seconds()
