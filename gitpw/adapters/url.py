@@ -27,7 +27,7 @@ def place(url: str, folder: str) -> Place:
     A relative path begins at `folder`.
     """
     found = NETWORK.fullmatch(url)
-    if found is not None:
+    if found is not None and found[1].lower() != "file":
         scheme, host, port, path = found[1].lower(), found[2].lower(), found[3] or "", found[4]
         return Place(host, "" if port == PORTS.get(scheme) else port, _plain(path))
     scp = SCP.fullmatch(url)
