@@ -11,8 +11,8 @@ from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import OfflineError, PwError
-from gitpw.services.asking import ask
-from gitpw.services.base import base_branch, known_tip
+from gitpw.services.asking import ask, inform_hooks
+from gitpw.services.base import guarded_branch, known_tip
 from gitpw.services.ports import Change, Context, Memory
 from gitpw.services.refusing import Against, refusal
 from gitpw.services.standing import Pushed, alive, branch_of, my_memories, of_branch, standing
@@ -33,6 +33,7 @@ def pre_commit(ctx: Context) -> None:
     files = ctx.repo.staged()
     board = _recent(ctx) if files else None
     if board is not None:
+        inform_hooks(ctx)
         judge(ctx, board, files, "commit")
 
 
@@ -71,7 +72,7 @@ def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
 
 def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
     """Whether the remote has no base branch before this push: until then, nobody needs a lock."""
-    return any(one.is_new and one.branch == base_branch(ctx) for one in pushed)
+    return any(one.is_new and one.branch == guarded_branch(ctx) for one in pushed)
 
 
 def _against(
@@ -82,7 +83,7 @@ def _against(
     What is only brought in from upstream is left out, and a commit that is on another task's branch of mine, where it
     may have been made, is judged by that task's claim too.
     """
-    rules = ctx.policy.policy
+    rules = ctx.rules.policy().policy
     suspects = {found.file for found in violations(board, mine, rules, ctx.repo.files_of(commits))}
     if not suspects:
         return []
@@ -135,8 +136,9 @@ def post_commit(ctx: Context) -> None:
 
 
 def refresh(ctx: Context) -> None:
-    """Bring the last known state up to date."""
+    """Bring the last known state up to date, and what is written down of it for the hooks."""
     ctx.ledger.fresh(PUSH_PATIENCE)
+    inform_hooks(ctx)
 
 
 def _recent(ctx: Context) -> Board | None:
@@ -149,7 +151,7 @@ def _recent(ctx: Context) -> Board | None:
         return None
     asked = ctx.ledger.store.asked()
     age = timedelta(0) if asked is None else ctx.clock.now() - asked
-    old = age > duration(ctx.policy.policy.refresh)
+    old = age > duration(ctx.rules.policy().policy.refresh)
     try:
         return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
     except OfflineError as error:
@@ -169,7 +171,7 @@ def _now(ctx: Context) -> Board:
 
 def _offline(ctx: Context, error: OfflineError) -> None:
     """What the policy says of not knowing."""
-    if ctx.policy.policy.offline == "block":
+    if ctx.rules.policy().policy.offline == "block":
         raise OfflineError(
             f"{error.message}: the locks can't be checked",
             hint='the policy says offline = "block"; try again later',
@@ -185,7 +187,7 @@ def judge(ctx: Context, board: Board, files: Collection[str], verb: str) -> None
     What is only brought in from upstream is left out. Before there is a base branch, nobody needs a lock.
     """
     mine = standing(ctx, board, verb)
-    found = violations(board, mine, ctx.policy.policy, files)
+    found = violations(board, mine, ctx.rules.policy().policy, files)
     if not found:
         return
     changed = {

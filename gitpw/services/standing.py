@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
+from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId
 from gitpw.domain.lock import Claim
 from gitpw.errors import UsageError
@@ -66,7 +67,7 @@ def standing(
 
     One with a task that was lost, and not claimed anew, is raised as a `StaleError`.
     """
-    here = considered(ctx)
+    here = _here(ctx)
     owned = here if owned is None else list(owned)
     current = {own.claim: claim for own in owned if (claim := _current(board, own)) is not None}
     again = {claim.task for claim in current.values()}
@@ -82,18 +83,15 @@ def standing(
     return current
 
 
-def considered(ctx: Context) -> list[Own]:
-    """A linked worktree is judged by its own claim; the main checkout by those of whoever says who they are."""
-    owned = list(ctx.checkout.own())
-    if ctx.repo.git_dir != ctx.repo.common_dir or not _explicit(ctx):
-        return owned
-    return [own for own in owned if own.worker == ctx.me.worker]
+def _here(ctx: Context) -> list[Own]:
+    """The claims of this checkout by which it is judged."""
+    return considered(ctx.checkout.own(), _said(ctx), linked=_is_linked(ctx))
 
 
 def my_memories(ctx: Context) -> list[Memory]:
     """What all checkouts remember of claims that are mine; of the others anybody's, where nobody has said who I am."""
-    here = tuple(considered(ctx))
-    known = _explicit(ctx) or (ctx.repo.git_dir != ctx.repo.common_dir and here)
+    here = tuple(_here(ctx))
+    known = _said(ctx) or (_is_linked(ctx) and here)
     return [
         one._replace(
             own=here
@@ -119,7 +117,7 @@ def of_branch(ctx: Context, board: Board, memories: Sequence[Memory], pushed: Pu
     ]
     if not concerned:
         return _mine_by_name(ctx, board, names) or standing(ctx, board, "push")
-    here = () if pushed.source is not None else considered(ctx)
+    here = () if pushed.source is not None else _here(ctx)
     owned = dict.fromkeys(own for own in (*here, *(own for one in concerned for own in one.own)))
     return standing(ctx, board, "push", owned)
 
@@ -155,6 +153,10 @@ def _was_taken(board: Board, own: Own) -> bool:
     return ending is None or ending.how not in GIVEN_BACK
 
 
-def _explicit(ctx: Context) -> bool:
-    """Whether somebody has said who works here."""
-    return bool(ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker"))
+def _said(ctx: Context) -> str | None:
+    """Who works here, if somebody has said so."""
+    return ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker")
+
+
+def _is_linked(ctx: Context) -> bool:
+    return ctx.repo.git_dir != ctx.repo.common_dir
