@@ -95,7 +95,7 @@ def _against(
             key = (violation.file, None if violation.claim is None else violation.claim.id)
             before = found[key].commits if key in found else ()
             found[key] = Against(violation, (*before, change.commit))
-    return list(found.values())
+    return sorted(found.values(), key=lambda one: one.file)
 
 
 def _own_changes(ctx: Context, changes: Sequence[Change]) -> list[Change]:

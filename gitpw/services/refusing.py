@@ -64,8 +64,11 @@ def refusal(ctx: Context, found: Sequence[Against], verb: str, oldest: str | Non
     return HeldError(message, hint=hint, holder=by, violations=public)
 
 
-def lost_claim(board: Board, me: WorkerId, own: Own, verb: str) -> PwError:
-    """The error for a checkout whose claim is no longer the current one: what became of it, and what to do now."""
+def lost_claim(board: Board, me: WorkerId, own: Own, verb: str, where: str | None) -> PwError:
+    """The error for a claim that is no longer the current one: what became of it, and what to do now.
+
+    `where` is the checkout that remembers it, None for this one.
+    """
     error = granted_no_more(board, me, own)
     error.message = f"{verb} refused: {error.message}"
     task = None if own.task is None else board.task(own.task)
@@ -78,8 +81,9 @@ def lost_claim(board: Board, me: WorkerId, own: Own, verb: str) -> PwError:
         again = f"; you work on {task.id} in another checkout now"
     else:
         again = f"; 'git pw claim {task.id}' asks for it again, as long as nobody has it"
-    kept = "what you changed stays as it is" if verb == "commit" else "your commits stay on this branch"
-    error.hint = f"{kept}{again}; 'git pw release {own.task}' makes this checkout forget it"
+    kept = "what you changed stays as it is" if verb == "commit" else "your commits stay on their branch"
+    there = "" if where is None else f"-C {shlex.quote(where)} "
+    error.hint = f"{kept}{again}; 'git pw {there}release {own.task}' lets the checkout forget it"
     return error
 
 
@@ -131,8 +135,11 @@ def _named(group: Sequence[Against]) -> str:
 
 
 def _quoted(ctx: Context, group: Sequence[Against]) -> str:
-    """The files for a shell in the folder where the user is; a word for those that can't be typed, or are too many."""
+    """The files for a shell in the folder where the user is; where they are too many, the lock that covers them."""
     names = list(dict.fromkeys(one.file for one in group))
+    covering = {one.violation.locked for one in group}
+    if len(names) > HANDFUL and len(covering) == 1 and None not in covering:
+        names = [name for name in covering if name is not None]
     if len(names) > HANDFUL or not all(name.isprintable() for name in names):
         return "FILE…"
     where = ctx.environment.get("GIT_PREFIX") or ctx.repo.prefix or "."

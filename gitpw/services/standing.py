@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -61,24 +61,24 @@ class Pushed(NamedTuple):
 
 
 def standing(
-    ctx: Context, board: Board, verb: str, owned: Iterable[Own] | None = None
+    ctx: Context, board: Board, verb: str, owned: Mapping[Own, str | None] | None = None
 ) -> dict[ClaimId, Claim]:
     """The claims by which a change is judged, of those that this checkout remembers unless others are named.
 
-    One with a task that was lost, and not claimed anew, is raised as a `StaleError`.
+    `owned` says where each of them is remembered, None for this checkout. One with a task that was lost, and not
+    claimed anew, is raised as a `StaleError`.
     """
-    here = _here(ctx)
-    owned = here if owned is None else list(owned)
+    owned = dict.fromkeys(_here(ctx)) if owned is None else owned
     current = {own.claim: claim for own in owned if (claim := _current(board, own)) is not None}
     again = {claim.task for claim in current.values()}
-    for own in owned:
+    for own, where in owned.items():
         if own.claim in current or own.task in again:
             continue
         if _was_taken(board, own):
             if own.task is not None:
-                raise lost_claim(board, ctx.me.worker, own, verb)
+                raise lost_claim(board, ctx.me.worker, own, verb, where)
             ctx.tell(f"{granted_no_more(board, ctx.me.worker, own).message}: judged without it")
-        if own in here:
+        if where is None:
             ctx.checkout.forget([own.claim])
     return current
 
@@ -117,9 +117,9 @@ def of_branch(ctx: Context, board: Board, memories: Sequence[Memory], pushed: Pu
     ]
     if not concerned:
         return _mine_by_name(ctx, board, names) or standing(ctx, board, "push")
+    owned = {own: None if one.here else one.path for one in concerned for own in one.own}
     here = () if pushed.source is not None else _here(ctx)
-    owned = dict.fromkeys(own for own in (*here, *(own for one in concerned for own in one.own)))
-    return standing(ctx, board, "push", owned)
+    return standing(ctx, board, "push", {**owned, **dict.fromkeys(here)})
 
 
 def branch_of(board: Board, own: Own) -> str | None:
