@@ -222,19 +222,18 @@ class GitRepo:
         out = self._told(*STAGED, *RAW, env=self._index())
         return [Change("", file, new) for _, _, new, file in _raw(out) if file in files]
 
-    def new_commits(self, heads: Iterable[str], remotes: Sequence[str], there: Iterable[str]) -> list[str]:
-        """The commits that some heads (commits, tags) bring to a remote that goes by these names, newest first.
+    def new_commits(self, heads: Iterable[str], remote: str, there: Iterable[str]) -> list[str]:
+        """The commits that some heads (commits, tags) bring to a remote, newest first.
 
         New is what neither the remote's remote-tracking refs contain nor what is `there` now, as far as it is here.
         Of a remote that nothing is known of, all others stand in: the whole history isn't new because a URL is. Where
         a shallow history is cut off, all came from a remote.
         """
-        spaces = [f"refs/remotes/{remote}/" for remote in remotes]
-        known = self._told("for-each-ref", "--count=1", "--format=x", *spaces)
-        refs = [f"--remotes={remote}" for remote in remotes] if known else ["--remotes"]
+        known = self._told("for-each-ref", "--count=1", "--format=x", f"refs/remotes/{remote}/")
         shallow = (read(str(Path(self.common_dir, "shallow")), 1 << 30) or b"").decode().split()
         lines = [*heads, *(f"^{commit}" for commit in (*there, *shallow))]
-        options = ("--ignore-missing", "--stdin", "--not", *refs)
+        space = f"--remotes={remote}" if known else "--remotes"
+        options = ("--ignore-missing", "--stdin", "--not", space)
         return self._told("rev-list", *options, input=_lines(lines)).decode().split()
 
     def files_of(self, commits: Sequence[str]) -> list[str]:

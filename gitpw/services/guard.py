@@ -50,10 +50,9 @@ def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
     if not pushed:
         return
     board = _now(ctx)
-    names = list(dict.fromkeys((ctx.remote, remote)))
     there = {one.there for one in pushed if not one.is_new}
     tags = [one.head for one in pushed if one.branch is None]
-    nothing_new = tags and not ctx.repo.new_commits(tags, names, there)
+    nothing_new = tags and not ctx.repo.new_commits(tags, ctx.remote, there)
     memories = my_memories(ctx)
     groups: dict[frozenset[ClaimId], list[str]] = {}
     for one in pushed:
@@ -61,7 +60,7 @@ def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
             mine = frozenset(of_branch(ctx, board, memories, one))
             groups.setdefault(mine, []).append(one.head)
     for mine, heads in groups.items():
-        commits = ctx.repo.new_commits(heads, names, there)
+        commits = ctx.repo.new_commits(heads, ctx.remote, there)
         found = _against(ctx, board, mine, memories, commits)
         if any(one.claim is None for one in found) and _begins(ctx, pushed):
             found = [one for one in found if one.claim is not None]
@@ -72,7 +71,8 @@ def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
 
 def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
     """Whether the remote has no base branch before this push: until then, nobody needs a lock."""
-    return any(one.is_new and one.branch == guarded_branch(ctx) for one in pushed)
+    base = guarded_branch(ctx)
+    return any(one.is_new and one.branch == base for one in pushed) and known_tip(ctx) is None
 
 
 def _against(

@@ -93,10 +93,8 @@ class Repo(Protocol):
     def staged_changes(self, files: Collection[str]) -> Sequence[Change]:
         """These staged files as the index has them."""
 
-    def new_commits(
-        self, heads: Iterable[str], remotes: Sequence[str], there: Iterable[str]
-    ) -> Sequence[str]:
-        """The commits that some heads bring to a remote of these names, which has the commits `there` already."""
+    def new_commits(self, heads: Iterable[str], remote: str, there: Iterable[str]) -> Sequence[str]:
+        """The commits that some heads bring to a remote, which has the commits `there` already; newest first."""
 
     def files_of(self, commits: Sequence[str]) -> Sequence[str]:
         """The files that some commits change; a merge counts where it differs from all its parents."""

@@ -119,7 +119,8 @@ def of_branch(ctx: Context, board: Board, memories: Sequence[Memory], pushed: Pu
         return _mine_by_name(ctx, board, names) or standing(ctx, board, "push")
     owned = {own: None if one.here else one.path for one in concerned for own in one.own}
     here = () if pushed.source is not None else _here(ctx)
-    return standing(ctx, board, "push", {**owned, **dict.fromkeys(here)})
+    owned.update(dict.fromkeys(here))
+    return standing(ctx, board, "push", owned) or _mine_by_name(ctx, board, names)
 
 
 def branch_of(board: Board, own: Own) -> str | None:
@@ -134,7 +135,7 @@ def alive(board: Board, owned: Iterable[Own]) -> set[ClaimId]:
 
 
 def _mine_by_name(ctx: Context, board: Board, names: set[str]) -> dict[ClaimId, Claim]:
-    """My claims whose branch goes by one of these names, where no checkout here remembers one."""
+    """My claims whose task's branch goes by one of these names."""
     worker = board.worker(ctx.me.worker)
     tasks = [board.task(name) for name in (worker.current_tasks if worker else ())]
     named = [task for task in tasks if task is not None and task.metadata.branch_name in names]

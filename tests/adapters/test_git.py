@@ -48,10 +48,10 @@ def hook(path: Path, name: str, body: str) -> Path:
     return file
 
 
-def new_files(*remotes: str, head: str = "HEAD", there: tuple[str, ...] = ()) -> list[str]:
-    """The files of the commits that `head` brings to a remote, by default origin."""
+def new_files(remote: str = "origin") -> list[str]:
+    """The files of the commits that HEAD brings to a remote."""
     repo = GitRepo.discover()
-    return repo.files_of(repo.new_commits([head], remotes or ("origin",), there))
+    return repo.files_of(repo.new_commits(["HEAD"], remote, ()))
 
 
 def test_root_is_found_from_a_folder(work: Path) -> None:

@@ -84,11 +84,11 @@ def staged(**env: str) -> list[str]:
         return sorted(GitRepo.discover().staged())
 
 
-def new_files(*heads: str, remotes: tuple[str, ...] = ("origin",), there: tuple[str, ...] = ()) -> list[str]:
+def new_files(*heads: str, remote: str = "origin", there: tuple[str, ...] = ()) -> list[str]:
     """The files of the commits that some revisions, HEAD by default, bring to a remote."""
     repo = GitRepo.discover()
     ids = [git("rev-parse", head, cwd=Path.cwd()) for head in heads or ("HEAD",)]
-    return sorted(repo.files_of(repo.new_commits(ids, remotes, there)))
+    return sorted(repo.files_of(repo.new_commits(ids, remote, there)))
 
 
 # Kinds of change
@@ -214,7 +214,7 @@ def test_odd_names_come_back_as_they_are(work: Path, name: str) -> None:
     git("commit", "-qm", "odd", cwd=work)
     assert new_files() == [name]
     repo = GitRepo.discover()
-    (change,) = repo.changes(repo.new_commits([git("rev-parse", "HEAD", cwd=work)], ["origin"], ()), {name})
+    (change,) = repo.changes(repo.new_commits([git("rev-parse", "HEAD", cwd=work)], "origin", ()), {name})
     assert change.file == name
     git("push", "-q", "origin", "main", cwd=work)
     assert repo.brought_in("origin/main", [change]) == {change}
