@@ -6,11 +6,10 @@ It reads as little as it can, so that a hook can judge by a plain list (`listing
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from gitpw.domain.ids import ClaimId
-from gitpw.domain.resource import C, Covered, Mode, Resource, observed, overlap, resource
+from gitpw.domain.resource import C, Covered, Mode, observed, overlap, resource
 
 H = TypeVar("H")
 H_co = TypeVar("H_co", covariant=True)
@@ -101,9 +100,4 @@ def _against(board: Locks[H], mine: Container[ClaimId], rules: Rules, file: str)
 
 def matches(board: Locks[H], patterns: Iterable[str], path: Covered) -> bool:
     """Whether one of a policy's patterns, written as locks are, covers a path that is already folded."""
-    return any(overlap(board.fold(_read(pattern)), path) for pattern in patterns)
-
-
-@lru_cache(maxsize=1_024)
-def _read(pattern: str) -> Resource:
-    return resource(pattern)
+    return any(overlap(board.fold(resource(pattern)), path) for pattern in patterns)

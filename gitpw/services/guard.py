@@ -193,7 +193,8 @@ def judge(ctx: Context, board: Board, files: Collection[str], verb: str) -> None
     changed = {
         change.file for change in _own_changes(ctx, ctx.repo.staged_changes({one.file for one in found}))
     }
-    unborn = ctx.repo.resolve("HEAD") is None and known_tip(ctx) is None
-    left = [Against(one) for one in found if one.file in changed and not (one.claim is None and unborn)]
+    left = [Against(one) for one in found if one.file in changed]
+    if any(one.claim is None for one in left) and ctx.repo.resolve("HEAD") is None and known_tip(ctx) is None:
+        left = [one for one in left if one.claim is not None]
     if left:
         raise refusal(ctx, left, verb)
