@@ -63,7 +63,7 @@ def free_at_a_glance() -> bool:
     from gitpw.domain.glance import plainly_free
 
     repo = GitRepo.discover()
-    found = known(Path(repo.common_dir, "pw"), repo.root)
+    found = known(Path(repo.common_dir, "pw"))
     if found is None:
         return False
     worker = os.environ.get("GITPW_WORKER") or found.sheet.worker
@@ -139,7 +139,7 @@ def _assembled(
         hooks=GitHooks(repo),
         files=OwnFiles(repo, folder, policy, far),
         policy=policy,
-        rules=GitRules(repo, far, policy, folder),
+        rules=GitRules(repo, far, folder),
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,

@@ -1,6 +1,7 @@
 """The rules in force where they guard or run something: those on the base branch, out of reach of a task's branch.
 
-While the base branch has no `.gitpw.toml`, that of the work tree counts: so it is between `init` and the first push.
+While the base branch has no `.gitpw.toml`, the one in the main checkout counts: so it is between `init` and the first
+push, for linked worktrees as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitpw.adapters.git import GitRepo
-from gitpw.adapters.policy import NAME, parse_policy
+from gitpw.adapters.policy import NAME, load_policy, parse_policy
 from gitpw.adapters.sheet import loose_ref, write_sheet
 from gitpw.domain.ids import duration
 from gitpw.domain.policy import Policy
@@ -30,14 +31,13 @@ class Found(NamedTuple):
 
 
 class GitRules:
-    """The rules in force in one checkout; `working` are those in its work tree."""
+    """The rules in force in one repository."""
 
-    def __init__(self, repo: GitRepo, far: RemoteStore | None, working: Policy, folder: Path) -> None:
+    def __init__(self, repo: GitRepo, far: RemoteStore | None, folder: Path) -> None:
         """`folder` is ours, `<common git dir>/pw`; `far` is the ledger on a remote, if that is where it is."""
         self._repo = repo
         self._far = far
         self._remote = None if far is None else far.remote
-        self._working = working
         self._folder = folder
 
     def policy(self) -> Policy:
@@ -54,6 +54,7 @@ class GitRules:
         asks = Asks.NOBODY if self._remote is None else Asks.PATH if there else Asks.NETWORK
         sheet = Sheet(
             origin=found.origin,
+            file="" if found.origin is Origin.BASE else str(self._file),
             refs=tuple((name, loose_ref(Path(self._repo.common_dir), name)) for name in found.refs),
             asks=asks,
             there=there,
@@ -65,7 +66,7 @@ class GitRules:
             critical=tuple(guarding.critical),
             ignore=tuple(guarding.ignore),
         )
-        write_sheet(sheet, self._folder, self._repo.root)
+        write_sheet(sheet, self._folder)
 
     @cached_property
     def _found(self) -> Found:
@@ -78,8 +79,14 @@ class GitRules:
             found = self._on_base(named) or found
         if found is not None:
             return Found(found, Origin.BASE, tuple(refs))
-        lies = self._repo.root is not None and os.path.lexists(Path(self._repo.root, NAME))
-        return Found(self._working, Origin.FILE if lies else Origin.DEFAULTS, tuple(refs))
+        lies = os.path.lexists(self._file)
+        policy = load_policy(str(self._file.parent))
+        return Found(policy, Origin.FILE if lies else Origin.DEFAULTS, tuple(refs))
+
+    @property
+    def _file(self) -> Path:
+        """The file that counts where the base branch has none."""
+        return Path(self._repo.main_root() or self._repo.root or self._repo.common_dir, NAME)
 
     def _on_base(self, refs: Sequence[str]) -> Policy | None:
         """The rules on the first of the refs that there is, the last of those named."""

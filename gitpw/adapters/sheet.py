@@ -19,8 +19,6 @@ from gitpw.ledger.listing import load
 
 RULES, SHELL, COPY = "rules", "rules.sh", "rules.toml"
 
-LONGEST = 1 << 20
-
 RACY = 1.1
 """Seconds: what changed that recently may change once more without its time of change telling so."""
 
@@ -33,10 +31,10 @@ class Known(NamedTuple):
     old: float
 
 
-def known(folder: Path, root: str | None) -> Known | None:
-    """What hooks may judge by in the checkout with this root; None where the ledger has to be asked."""
+def known(folder: Path) -> Known | None:
+    """What hooks may judge by; None where the ledger has to be asked."""
     sheet, listing = load_sheet(folder), load(folder)
-    if sheet is None or listing is None or not holds(sheet, folder, root):
+    if sheet is None or listing is None or not holds(sheet, folder):
         return None
     if loose_ref(folder / "store.git", listing.ref) != listing.tip:
         return None
@@ -56,8 +54,8 @@ def load_sheet(folder: Path) -> Sheet | None:
     return parsed(raw.decode(errors="surrogateescape")) if raw is not None else None
 
 
-def holds(sheet: Sheet, folder: Path, root: str | None) -> bool:
-    """Whether what a sheet was made from is still as it was; `root` is that of the checkout that asks."""
+def holds(sheet: Sheet, folder: Path) -> bool:
+    """Whether what a sheet was made from is still as it was."""
     common = folder.parent
     written = _changed(folder / RULES)
     inputs = [*_settings(common), *([common / "packed-refs"] if sheet.packed else [])]
@@ -65,21 +63,18 @@ def holds(sheet: Sheet, folder: Path, root: str | None) -> bool:
         return False
     if any(loose_ref(common, name) != content for name, content in sheet.refs):
         return False
-    ours = None if root is None else Path(root, ".gitpw.toml")
-    if sheet.origin is Origin.BASE:
-        return True
     if sheet.origin is Origin.FILE:
-        return ours is not None and _content(ours) == _content(folder / COPY)
-    return ours is None or not os.path.lexists(ours)
+        return read(sheet.file) == read(str(folder / COPY))
+    return sheet.origin is Origin.BASE or not os.path.lexists(sheet.file)
 
 
-def write_sheet(sheet: Sheet, folder: Path, root: str | None) -> None:
+def write_sheet(sheet: Sheet, folder: Path) -> None:
     """Write it down for the hooks of all checkouts; a hook that can't trust it opens the ledger instead."""
-    if load_sheet(folder) == sheet and (folder / SHELL).exists() and holds(sheet, folder, root):
+    if load_sheet(folder) == sheet and (folder / SHELL).exists() and holds(sheet, folder):
         return
     common = folder.parent
-    if sheet.origin is Origin.FILE and root is not None:
-        replace(str(folder / COPY), _content(Path(root, ".gitpw.toml")) or b"")
+    if sheet.origin is Origin.FILE:
+        replace(str(folder / COPY), read(sheet.file) or b"")
     newest = max(map(_changed, [*_settings(common), common / "packed-refs"]), default=0)
     if time.time() - newest / 1e9 < RACY:
         newest = 0
@@ -109,7 +104,3 @@ def _changed(path: Path) -> int:
     with suppress(OSError):
         return path.stat().st_mtime_ns
     return 0
-
-
-def _content(path: Path) -> bytes | None:
-    return read(str(path), LONGEST)

@@ -40,10 +40,11 @@ class Asks(StrEnum):
 class Sheet(NamedTuple):
     """`refs` are the names and contents of loose refs, empty where there is no such file; `age` is in seconds.
 
-    `there` is the file of the ledger's ref in a remote that is a folder of this machine.
+    `file` is the one that the rules were found in, or would be; `there` the file of the ledger's ref in a remote that is a folder of this machine.
     """
 
     origin: Origin
+    file: str
     refs: tuple[tuple[str, str], ...]
     asks: Asks
     there: str
@@ -63,7 +64,12 @@ class Sheet(NamedTuple):
     def text(self) -> str:
         """A key and its value on each line; what the other shims ask comes first."""
         lines = [HEAD, f"trailers {_word(self.trailers)}", f"lockable {_word(self.lockable)}"]
-        lines += [f"enforce {self.enforce}", f"origin {self.origin}", f"asks {self.asks}", f"age {self.age}"]
+        lines += [
+            f"enforce {self.enforce}",
+            f"origin {self.origin} {self.file}",
+            f"asks {self.asks}",
+            f"age {self.age}",
+        ]
         lines += [f"there {self.there}", f"worker {self.worker}"]
         lines += [f"ref {name} {content}" for name, content in self.refs]
         lines += [f"critical {pattern}" for pattern in self.critical]
@@ -72,12 +78,12 @@ class Sheet(NamedTuple):
 
     def script(self) -> str:
         """The same as calls of functions that the pre-commit hook defines; what a shell can't judge is `unsure`."""
-        words = [*(word for ref in self.refs for word in ref), self.there, self.worker]
+        words = [*(word for ref in self.refs for word in ref), self.file, self.there, self.worker]
         if self.enforce == "strict" or not all(map(PLAIN.fullmatch, words)):
             return "unsure\n"
         lines = [f"ref {shlex.quote(name)} {shlex.quote(content)}" for name, content in self.refs]
         lines += ["packed"] if self.packed else []
-        lines += [f"made_from_{self.origin}"]
+        lines += [f"made_from_{self.origin} {shlex.quote(self.file)}"]
         lines += [f"asks_{self.asks} {shlex.quote(self.there) if self.there else self.age}"]
         lines += [f"worker {shlex.quote(self.worker)}"]
         lines += [f"critical '{pathspec(resource(pattern))}'" for pattern in self.critical]
@@ -98,12 +104,12 @@ def parsed(text: str) -> Sheet | None:
         key, _, value = line.partition(" ")
         found.setdefault(key, []).append(value)
     try:
-        refs = tuple(
-            (name, content) for name, _, content in (ref.partition(" ") for ref in found.get("ref", ()))
-        )
+        origin, _, file = found["origin"][0].partition(" ")
+        refs = (ref.partition(" ") for ref in found.get("ref", ()))
         return Sheet(
-            origin=Origin(found["origin"][0]),
-            refs=refs,
+            origin=Origin(origin),
+            file=file,
+            refs=tuple((name, content) for name, _, content in refs),
             asks=Asks(found["asks"][0]),
             there=found["there"][0],
             age=int(found["age"][0]),
