@@ -11,15 +11,15 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from gitpw.adapters.disk import locked, read, replace
 from gitpw.adapters.git import GitRepo
-from gitpw.adapters.managers import LINE, LOCAL, calls, runs_local
+from gitpw.adapters.managers import LINE, LOCAL, advice, manager_of, runs_local
 from gitpw.adapters.process import CLEAN, run
-from gitpw.adapters.shim import BEFORE, filled, is_there, problem, put, runs_us, take_out
+from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
 __all__ = ["BEFORE", "NAMES", "GitHooks", "write_trailers"]
@@ -69,11 +69,11 @@ class GitHooks:
             return []
         with locked(str(self._memory.with_suffix(".lock"))):
             try:
-                gone = {
-                    name for folder in folders for name in NAMES if take_out(folder / name, self._git_dir)
-                }
+                gone = {name for folder in folders for name in NAMES if take_out(folder / name)}
             except OSError as error:
-                raise FailedError(f"the hooks can't be written: {error.strerror}: {error.filename}") from error
+                raise FailedError(
+                    f"the hooks can't be written: {error.strerror}: {error.filename}"
+                ) from error
             for made in memory.values():
                 for folder in made:
                     _remove_empty(self._git_dir / folder)
@@ -91,16 +91,14 @@ class GitHooks:
         if why == "nowhere":
             yield f"core.hooksPath is {folder}, which is no folder: no hook runs at all"
             return
-        for name in NAMES:
-            hook = folder / name
-            if why is None:
-                told = problem(hook, root)
-            elif runs_us(hook, root) or (why == "shared" and runs_local(read(str(hook)), name)):
-                told = None
-            else:
-                told = _instruction(hook, root, why)
-            if told is not None:
-                yield told
+        hooks = [folder / name for name in NAMES]
+        if why is None:
+            yield from _faults(hooks, root)
+            return
+        for hook in hooks:
+            goes_on = why == "shared" and runs_local(read(str(hook)), hook.name)
+            if not goes_on and not runs_us(hook, root):
+                yield _instruction(hook, root, why)
 
     def _put_all(self, value: str, folder: Path) -> list[str]:
         """Put our shims into one folder, unless it isn't ours to change; the new ones."""
@@ -116,8 +114,8 @@ class GitHooks:
         for name in NAMES:
             hook = folder / name
             if runs_us(hook, root):
-                take_out(hook, self._git_dir)
-            elif put(hook, self._program, self._git_dir):
+                take_out(hook)
+            elif put(hook, self._program):
                 new.append(name)
         return new
 
@@ -164,7 +162,11 @@ class GitHooks:
         if real.is_relative_to(os.path.realpath(self._git_dir)):
             return None
         scopes = [one.scope for one in self._repo.entries() if one.key == "core.hookspath"]
-        if folder.is_absolute() and self._value().startswith(("/", "~")) and scopes[-1:] in (["global"], ["system"]):
+        if (
+            folder.is_absolute()
+            and self._value().startswith(("/", "~"))
+            and scopes[-1:] in (["global"], ["system"])
+        ):
             return "shared"
         return "tracked" if _checked_in(real) else None
 
@@ -183,10 +185,26 @@ class GitHooks:
             replace(str(self._memory), json.dumps(memory, indent=1).encode() + b"\n")
 
 
-def write_trailers(name: str, message: str, source: str | None, directory: str | None) -> None:
-    """Do what the shim of this name (prepare-commit-msg or commit-msg) does to a commit's message."""
-    words = [message] if source is None else [message, source]
+def write_trailers(name: str, words: Sequence[str], directory: str | None) -> None:
+    """Do what the shim of this name (prepare-commit-msg or commit-msg) does, given git's words, to a message."""
     run(["sh", "-s", "--", *words], cwd=directory, input=filled(name), show=True)
+
+
+def _faults(hooks: Sequence[Path], root: str | None) -> Iterator[str]:
+    """What is wrong with the hooks of a folder, in one sentence for all that have the same fault."""
+    found: dict[str, list[Path]] = {}
+    for hook in hooks:
+        told = fault(hook, root)
+        if told is not None:
+            found.setdefault(told, []).append(hook)
+    for told, faulty in found.items():
+        first = faulty[0]
+        names = ", ".join(hook.name for hook in faulty)
+        which = f"the {names} hook" if len(faulty) == 1 else f"each of the hooks {names}"
+        manager = manager_of(read(str(first)))
+        others = ", and so on" if len(faulty) > 1 else ""
+        more = "" if manager is None else f" (to have it for good, {advice(manager, first.name)}{others})"
+        yield f"{which} in {first.parent} {told}{more}"
 
 
 def _instruction(hook: Path, root: str | None, why: str) -> str:

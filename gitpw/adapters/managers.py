@@ -63,7 +63,9 @@ MANAGERS = (
     LEFTHOOK,
     Manager(
         "husky",
-        re.compile(rb'^#?#? *husky\b|^\. "\$\(dirname (-- )?"\$0"\)/(_/husky\.sh|husky\.sh|h)"$', re.MULTILINE),
+        re.compile(
+            rb'^#?#? *husky\b|^\. "\$\(dirname (-- )?"\$0"\)/(_/husky\.sh|husky\.sh|h)"$', re.MULTILINE
+        ),
         PACKAGE,
         "add this line to .husky/{name}: " + LINE,
     ),

@@ -17,12 +17,11 @@ import os
 import re
 import shlex
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import gitpw
 from gitpw.adapters.disk import read, replace
-from gitpw.adapters.managers import FRAMEWORK, LEFTHOOK, advice, calls, managed, manager_of
+from gitpw.adapters.managers import FRAMEWORK, LEFTHOOK, calls, managed, manager_of
 
 ID = b"# git-pw hook, version "
 
@@ -40,13 +39,10 @@ RETIRED = ".replaced"
 SHELL = re.compile(rb"#! *(?:/usr/bin/env +)?((?:/\S*/)?(?:sh|dash|bash|ksh)(?: +-\w+)*) *\n")
 """The first line of a shell script."""
 
-SYNCED = Path("info", "lefthook.checksum")
-"""In the git dir as long as lefthook is installed."""
 
-
-def put(hook: Path, program: str, git_dir: Path) -> bool:
+def put(hook: Path, program: str) -> bool:
     """Make our shim run at this hook, current and executable, after what is there; False where it did already."""
-    _forget_uninstalled(hook, git_dir)
+    _take_up_old(hook)
     place = _place(hook)
     before = _beside(hook, BEFORE)
     for moved in _shims(hook):
@@ -57,16 +53,16 @@ def put(hook: Path, program: str, git_dir: Path) -> bool:
     elif place != hook and not os.path.lexists(place) and os.path.lexists(before):
         _retire(before, hook)  # the framework was told to drop what it found
     _protect_old(hook)
-    shim = _rendered(hook, program, git_dir)
+    shim = filled(hook.name, program, _sourcing(_beside(hook, BEFORE)))
     if read(str(place)) == shim and not place.is_symlink() and os.access(place, os.X_OK):
         return False
     replace(str(place), shim, 0o777)
     return True
 
 
-def take_out(hook: Path, git_dir: Path) -> bool:
+def take_out(hook: Path) -> bool:
     """Put back what would be there without our shim; False where nothing of ours was there."""
-    _forget_uninstalled(hook, git_dir)
+    _take_up_old(hook)
     before = _beside(hook, BEFORE)
     shims = _shims(hook)
     found = bool(shims) or os.path.lexists(before)
@@ -81,10 +77,7 @@ def take_out(hook: Path, git_dir: Path) -> bool:
     kept = _beside(old, BEFORE)
     if os.path.lexists(kept):
         kept.replace(_free(old))
-    for number in range(1, 1_000):
-        earlier = _beside(before, f".{number}")
-        if not os.path.lexists(earlier):
-            break
+    for earlier in sorted(hook.parent.glob(f"{before.name}.*")):
         _retire(earlier, hook)
     return found
 
@@ -101,22 +94,21 @@ def runs_us(hook: Path, root: str | None) -> bool:
     return calls(read(str(hook)), hook.name) or managed(hook, root)
 
 
-def problem(hook: Path, root: str | None) -> str | None:
-    """Why a hook would not fire, or not run git pw."""
+def fault(hook: Path, root: str | None) -> str | None:
+    """Why a hook would not fire, or not run git pw: the end of a sentence about it."""
     if runs_us(hook, root):
         return None
     place = _place(hook)
     shim = read(str(place))
-    fault: str | None = None
     if shim is None or not _is_ours(place):
-        fault = _absence(hook, place)
-    elif not os.access(place, os.X_OK):
-        fault = "isn't executable"
-    elif _version(shim) != _version(template(hook.name)):
-        fault = "is of another version of git-pw"
-    else:
-        fault = _lost(shim)
-    return fault and f"the {hook.name} hook in {hook.parent} {fault}"
+        return _absence(hook, place)
+    if not os.access(place, os.X_OK):
+        return "isn't executable"
+    if _version(shim) != _version(template(hook.name)):
+        return "is of another version of git-pw"
+    if _is_uninstalled(hook):
+        return "doesn't run what lefthook had set aside"
+    return _lost(shim)
 
 
 def template(name: str) -> bytes:
@@ -126,20 +118,12 @@ def template(name: str) -> bytes:
     return ((folder if folder.is_dir() else package.parent / "hooks") / name).read_bytes()
 
 
-def filled(name: str, program: str = "", shell: str = "", needs: str = "") -> bytes:
+def filled(name: str, program: str = "", shell: str = "") -> bytes:
     """What a shim says, with the paths of this machine in it."""
     text = template(name)
-    for key, value in (("NAME", name), ("GITPW", program), ("SHELL", shell), ("NEEDS", needs)):
+    for key, value in (("NAME", name), ("GITPW", program), ("SHELL", shell)):
         text = text.replace(f"@{key}@".encode(), os.fsencode(shlex.quote(value)))
     return text
-
-
-def _rendered(hook: Path, program: str, git_dir: Path) -> bytes:
-    before = _beside(hook, BEFORE)
-    needs = ""
-    if manager_of(read(str(before))) is LEFTHOOK and (git_dir / SYNCED).exists():
-        needs = os.path.relpath(git_dir / SYNCED, hook.parent)
-    return filled(hook.name, program, _sourcing(before), needs)
 
 
 def _place(hook: Path) -> Path:
@@ -175,7 +159,7 @@ def _set_aside(hook: Path, place: Path) -> None:
         if _supersedes(place, before):
             before.unlink()
         else:
-            before.replace(_free(_beside(before, ".1"), numbered=before))
+            before.replace(_free(before))
     try:
         if place.is_symlink():
             before.symlink_to(place.readlink())
@@ -190,18 +174,22 @@ def _protect_old(hook: Path) -> None:
     old = _beside(hook, OLD)
     if os.path.lexists(old) and manager_of(read(str(_beside(hook, BEFORE)))) is LEFTHOOK:
         kept = _beside(old, BEFORE)
-        old.replace(_free(_beside(old, RETIRED)) if os.path.lexists(kept) else kept)
+        old.replace(_free(_beside(hook, RETIRED)) if os.path.lexists(kept) else kept)
 
 
-def _forget_uninstalled(hook: Path, git_dir: Path) -> None:
-    """lefthook's uninstall leaves our shim alone: do what it would have done without us."""
-    before = _beside(hook, BEFORE)
-    needed = any(b"\nneeds=''\n" not in (read(str(shim)) or b"") for shim in _shims(hook))
-    if needed and manager_of(read(str(before))) is LEFTHOOK and not (git_dir / SYNCED).exists():
-        before.unlink()
-        kept = _beside(_beside(hook, OLD), BEFORE)
-        if os.path.lexists(kept):
-            kept.replace(before)
+def _is_uninstalled(hook: Path) -> bool:
+    """Whether lefthook has been uninstalled: it takes out what bears its mark, also where we keep it."""
+    return (
+        bool(_shims(hook))
+        and not os.path.lexists(_beside(hook, BEFORE))
+        and os.path.lexists(_beside(_beside(hook, OLD), BEFORE))
+    )
+
+
+def _take_up_old(hook: Path) -> None:
+    """Run again what lefthook would have put back when it was uninstalled."""
+    if _is_uninstalled(hook):
+        _beside(_beside(hook, OLD), BEFORE).replace(_beside(hook, BEFORE))
 
 
 def _retire(earlier: Path, hook: Path) -> None:
@@ -218,11 +206,10 @@ def _supersedes(newer: Path, older: Path) -> bool:
     return manager is not None and manager is manager_of(read(str(older)))
 
 
-def _free(path: Path, numbered: Path | None = None) -> Path:
+def _free(path: Path) -> Path:
     """The path, or where it is taken the same with a number."""
-    stem = numbered or path
-    numbers = (_beside(stem, f".{number}") for number in range(1, 1_000))
-    return next(free for free in (path, *numbers) if not os.path.lexists(free))
+    numbered = (_beside(path, f".{number}") for number in range(1, 1_000))
+    return next(free for free in (path, *numbered) if not os.path.lexists(free))
 
 
 def _absence(hook: Path, place: Path) -> str:
@@ -234,10 +221,7 @@ def _absence(hook: Path, place: Path) -> str:
     manager = manager_of(read(str(hook)))
     if manager is None:
         return "was replaced by another one, which doesn't run git pw"
-    return (
-        f"was replaced by that of {manager.name}, which doesn't run git pw"
-        f" (for good: {advice(manager, hook.name)})"
-    )
+    return f"was replaced by that of {manager.name}, which doesn't run git pw"
 
 
 def _lost(shim: bytes) -> str | None:
