@@ -74,20 +74,21 @@ class GitHooks:
                 raise FailedError(
                     f"the hooks can't be written: {error.strerror}: {error.filename}"
                 ) from error
-            for made in memory.values():
-                for folder in made:
-                    _remove_empty(self._git_dir / folder)
+            for made in sorted(
+                {folder for made in memory.values() for folder in made}, key=len, reverse=True
+            ):
+                _remove_empty(self._git_dir / made)
             self._memory.unlink(missing_ok=True)
         return [name for name in NAMES if name in gone]
 
     def problems(self) -> list[str]:
         """Why hooks would not fire, in words, with what to do; empty where all is well."""
         value = self._value()
-        return [told for folder in self._folders(value) for told in self._problems(folder)]
+        return [told for folder in self._folders(value) for told in self._problems(value, folder)]
 
-    def _problems(self, folder: Path) -> Iterator[str]:
+    def _problems(self, value: str, folder: Path) -> Iterator[str]:
         root = self._root_of(folder)
-        why = self._untouchable(folder)
+        why = self._untouchable(folder) if self._seed(value, folder) is None else None
         if why == "nowhere":
             yield f"core.hooksPath is {folder}, which is no folder: no hook runs at all"
             return
@@ -102,13 +103,16 @@ class GitHooks:
 
     def _put_all(self, value: str, folder: Path) -> list[str]:
         """Put our shims into one folder, unless it isn't ours to change; the new ones."""
-        made = not folder.exists()
-        if made:
-            self._seed(folder, value)
-        if self._untouchable(folder) is not None:
+        made = [
+            os.path.relpath(path, self._git_dir) for path in (folder, *folder.parents) if not path.exists()
+        ]
+        ignores = self._seed(value, folder)
+        if ignores is None and self._untouchable(folder) is not None:
             return []
-        self._remember(value, [os.path.relpath(folder, self._git_dir)] if made else [])
+        self._remember(value, made)
         folder.mkdir(parents=True, exist_ok=True)
+        if ignores is not None:
+            replace(str(folder / ".gitignore"), ignores)
         root = self._root_of(folder)
         new = []
         for name in NAMES:
@@ -119,14 +123,12 @@ class GitHooks:
                 new.append(name)
         return new
 
-    def _seed(self, folder: Path, value: str) -> None:
-        """A folder that ignores itself, as husky's does, is one in a new worktree as well."""
-        for other in self._folders(value):
-            ignores = read(str(other / ".gitignore"))
-            if ignores is not None and self._untouchable(other) is None:
-                folder.mkdir(parents=True)
-                replace(str(folder / ".gitignore"), ignores)
-                return
+    def _seed(self, value: str, folder: Path) -> bytes | None:
+        """What a missing folder must ignore to be what it is in other checkouts: one that ignores itself, as husky's."""
+        if folder.exists():
+            return None
+        others = ((other, read(str(other / ".gitignore"))) for other in self._folders(value))
+        return next((text for other, text in others if text and self._untouchable(other) is None), None)
 
     def _value(self) -> str:
         return self._repo.config("core.hookspath") or DEFAULT
@@ -217,9 +219,11 @@ def _instruction(hook: Path, root: str | None, why: str) -> str:
     else:
         what = f"{shown} is checked in and doesn't run git pw"
         line = LINE.format(name=hook.name)
-    if hook.exists():
-        return f"{what}: add the line: {line}"
-    return f"{what}: make it, executable, with #!/bin/sh and the line: {line}"
+    if not hook.exists():
+        return f"{what}: make it, executable, with #!/bin/sh and the line: {line}"
+    if not os.access(hook, os.X_OK):
+        return f"{what}: make it executable, with the line: {line}"
+    return f"{what}: add the line: {line}"
 
 
 def _checked_in(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -112,18 +111,17 @@ def runs_local(text: bytes | None, name: str) -> bool:
     return re.search(pattern, text or b"", re.MULTILINE) is not None
 
 
-def managed(hook: Path, root: str | None) -> bool:
-    """Whether the manager that wrote this hook has been told to run ours."""
-    manager = manager_of(read(str(hook)))
-    if manager is None or not os.access(hook, os.X_OK):
+def managed(script: Path, name: str, root: str | None) -> bool:
+    """Whether the manager that wrote this script, as the hook of that name, has been told to run ours."""
+    manager = manager_of(read(str(script)))
+    if manager is None:
         return False
     if manager is FRAMEWORK:
-        wanted = IDS.get(hook.name)
-        return wanted is not None and _takes(_told(root, manager), wanted)
+        wanted = IDS.get(name)
+        return wanted is not None and any(_takes(text, wanted) for text in _told(root, manager))
     # husky keeps what it runs one folder above what it writes.
-    return any(
-        calls(text, hook.name) for text in (*_told(root, manager), read(str(hook.parent.parent / hook.name)))
-    )
+    above = read(str(script.parent.parent / name))
+    return any(calls(text, name) for text in (*_told(root, manager), above))
 
 
 def _told(root: str | None, manager: Manager) -> list[bytes]:
@@ -133,6 +131,6 @@ def _told(root: str | None, manager: Manager) -> list[bytes]:
     return [text for name in manager.files if (text := read(str(Path(root, name)))) is not None]
 
 
-def _takes(configs: list[bytes], wanted: str) -> bool:
-    pattern = rf"^[ \t]*(?:-[ \t]*)?(?:\{{.*)?\bid:[ \t]*[\"']?{re.escape(wanted)}[\"']?[ \t]*(?:$|[#,}}\r])"
-    return any(re.search(pattern.encode(), text, re.MULTILINE) for text in configs)
+def _takes(config: bytes, wanted: str) -> bool:
+    pattern = rf"^[^#\n]*\bid:[ \t]*[\"']?{re.escape(wanted)}[\"']?[ \t]*(?:$|[#,}}\r])".encode()
+    return re.search(pattern, config, re.MULTILINE) is not None

@@ -88,10 +88,11 @@ def is_there(hook: Path) -> bool:
 
 
 def runs_us(hook: Path, root: str | None) -> bool:
-    """Whether this hook, which isn't our shim, runs git pw by itself."""
-    if _is_ours(hook) or not os.access(hook, os.X_OK):
+    """Whether the hook, or what our shim runs there, calls git pw by itself."""
+    theirs = _beside(hook, BEFORE) if _is_ours(hook) else hook
+    if not os.access(theirs, os.X_OK):
         return False
-    return calls(read(str(hook)), hook.name) or managed(hook, root)
+    return calls(read(str(theirs)), hook.name) or managed(theirs, hook.name, root)
 
 
 def fault(hook: Path, root: str | None) -> str | None:
