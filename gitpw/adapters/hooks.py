@@ -74,10 +74,8 @@ class GitHooks:
                 raise FailedError(
                     f"the hooks can't be written: {error.strerror}: {error.filename}"
                 ) from error
-            for made in sorted(
-                {folder for made in memory.values() for folder in made}, key=len, reverse=True
-            ):
-                _remove_empty(self._git_dir / made)
+            for folder in sorted({path for made in memory.values() for path in made}, key=len, reverse=True):
+                _remove_empty(self._git_dir / folder)
             self._memory.unlink(missing_ok=True)
         return [name for name in NAMES if name in gone]
 

@@ -61,7 +61,8 @@ class Shop:
     def calls(self) -> list[str]:
         """How the program was called, and what it read, since the last time."""
         told = self.log.read_text().splitlines() if self.log.exists() else []
-        self.log.unlink(missing_ok=True)
+        if told:  # what was just made, and says nothing yet, is being written
+            self.log.unlink()
         return told
 
     def later(self) -> list[str]:
