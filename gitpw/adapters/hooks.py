@@ -221,7 +221,8 @@ def _instruction(hook: Path, root: str | None, why: str) -> str:
         return f"{what}: make it, executable, with #!/bin/sh and the line: {line}"
     if not os.access(hook, os.X_OK):
         return f"{what}: make it executable, with the line: {line}"
-    return f"{what}: add the line: {line}"
+    where = ", before what else reads standard input," if hook.name == "pre-push" else ""
+    return f"{what}: add{where} the line: {line}"
 
 
 def _checked_in(folder: Path) -> bool:

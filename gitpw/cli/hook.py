@@ -50,7 +50,12 @@ def pre_push(session: Session, remote: str | None, url: str | None) -> None:
     if remote is not None and CHAINED_ONLY not in os.environ:
         context = session.open(need_ledger=False)
         url = url or os.environ.get("PRE_COMMIT_REMOTE_URL", remote)
-        run(context, remote, url, _lines() or _framework_line(context.repo))
+        lines = _lines() or _framework_line(context.repo)
+        if not lines and context.repo.resolve("HEAD") and context.repo.new_files("HEAD", remote):
+            session.complain(
+                "nothing came on standard input, so no push was checked: let 'git pw hook pre-push' read it first"
+            )
+        run(context, remote, url, lines)
     session.answer({})
 
 
