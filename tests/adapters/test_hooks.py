@@ -570,6 +570,24 @@ def test_first_commit_is_told_in_the_background(shop: Shop) -> None:
     assert shop.calls() == []
 
 
+def test_background_knows_nothing_of_the_commit(shop: Shop) -> None:
+    """Git has another index for `git commit FILE`, which is gone when somebody looks."""
+    shop.program.write_text(
+        f"#!/bin/sh\nenv | grep -E '^GIT_(INDEX_FILE|EDITOR|PREFIX)' >'{shop.log}'\necho end >>'{shop.log}'\n"
+    )
+    shop.hooks().install()
+    (shop.path / ".git" / "pw" / "claims.json").write_text("[1]\n")
+    (shop.path / "file").write_text("x")
+    git("add", "file", cwd=shop.path)
+    git("commit", "-q", "--no-verify", "-m", "x", "file", cwd=shop.path)
+    until = time.monotonic() + 10
+    while (
+        "end" not in (told := shop.log.read_text() if shop.log.exists() else "") and time.monotonic() < until
+    ):
+        time.sleep(0.02)
+    assert told == "end\n"
+
+
 def test_users_post_commit_hook_still_runs(shop: Shop) -> None:
     """Its failure doesn't keep git pw from hearing of the commit."""
     shop.write("post-commit", f'#!/bin/sh\necho mine >>"{shop.log}"\nexit 1\n')
