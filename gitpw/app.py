@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
+from gitpw.errors import PwError
 
 if TYPE_CHECKING:
     from gitpw.domain.policy import Policy
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.services.ports import Context
+
+T = TypeVar("T")
 
 
 def open_context(
@@ -26,13 +29,15 @@ def open_context(
     beginning: bool = False,
     pushes: bool = False,
     dry_run: bool = False,
+    lenient: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
     """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
 
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
-    With `dry_run` everything is decided and nothing is changed. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
+    With `dry_run` everything is decided and nothing is changed. `lenient` is for commands that repair: what can't be
+    read doesn't stop them, and is told in the context. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
     """
     repo = GitRepo.discover(directory)
     likely = remote or _remote(repo, None)
@@ -46,6 +51,7 @@ def open_context(
         beginning=beginning,
         likely=likely,
         dry_run=dry_run,
+        lenient=lenient,
         tell=tell,
     )
 
@@ -60,6 +66,7 @@ def _assembled(
     beginning: bool,
     likely: str | None,
     dry_run: bool,
+    lenient: bool,
     tell: Callable[[str], None],
 ) -> Context:
     """The rest, with what is slow to import."""
@@ -72,13 +79,15 @@ def _assembled(
     from gitpw.adapters.process import run
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
+    from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
 
-    policy = load_policy(repo.root)
+    faults: list[PwError] = []
+    policy = _tried(lambda: load_policy(repo.root), Policy(), faults if lenient else None)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
@@ -90,7 +99,7 @@ def _assembled(
     journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
-    at_home = _begun_here(mine)
+    at_home = _tried(lambda: _begun_here(mine), False, faults if lenient else None)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
@@ -122,7 +131,19 @@ def _assembled(
         dry_run=dry_run,
         joined=joined,
         environment=os.environ,
+        faults=faults,
     )
+
+
+def _tried(attempt: Callable[[], T], otherwise: T, faults: list[PwError] | None) -> T:
+    """What an attempt gives; where it can't be read and `faults` are kept, something else."""
+    try:
+        return attempt()
+    except PwError as error:
+        if faults is None:
+            raise
+        faults.append(error)
+        return otherwise
 
 
 def _remote(repo: GitRepo, policy: Policy | None) -> str | None:

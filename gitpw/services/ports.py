@@ -11,6 +11,7 @@ from gitpw.domain.checkout import Own, Worktree
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
 __all__ = [
@@ -191,3 +192,4 @@ class Context:
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    faults: Sequence[PwError] = ()
