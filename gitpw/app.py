@@ -75,6 +75,7 @@ def _assembled(
     from gitpw.adapters.files import OwnFiles
     from gitpw.adapters.hooks import GitHooks
     from gitpw.adapters.identity import host_name, identify
+    from gitpw.adapters.modes import modes_of
     from gitpw.adapters.policy import load_policy
     from gitpw.adapters.process import run
     from gitpw.adapters.worktree import GitWorktrees
@@ -121,6 +122,7 @@ def _assembled(
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         hooks=GitHooks(repo),
         files=OwnFiles(repo, folder, policy, far),
+        modes=lambda path: modes_of(repo, path),
         policy=policy,
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),

@@ -19,7 +19,7 @@ from gitpw.adapters.disk import locked, read, replace
 from gitpw.adapters.git import GitRepo
 from gitpw.errors import FailedError
 
-NAMES = ("pre-commit", "pre-push", "post-commit")
+NAMES = ("pre-commit", "pre-push", "post-commit", "post-checkout", "post-merge")
 
 ID = b"# git-pw hook, version "
 

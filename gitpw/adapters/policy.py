@@ -53,6 +53,7 @@ ledger = {ledger}  # the ledger's id: where it is missing, 'git pw init' doesn't
 # [policy]
 # critical = ["**/package-lock.json"]   # changed only under an exclusive lock
 # enforce = "strict"                    # every change needs a lock
+# lockable = ["**/*.psd"]               # read-only until one holds its lock
 
 # [claim]
 # lease = "60m"

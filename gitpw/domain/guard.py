@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from gitpw.domain.ids import ClaimId
 from gitpw.domain.lock import Claim, Held, Mode
 from gitpw.domain.policy import Guarding
-from gitpw.domain.resource import C, Covered, observed, overlap, resource
+from gitpw.domain.resource import C, Covered, covering, observed, overlap, resource
 
 
 class Locks(Protocol):
@@ -27,7 +27,7 @@ class Locks(Protocol):
 class Violation(NamedTuple):
     """A file that may not be changed, and the claim that stands in the way by its lock `locked`.
 
-    Without a claim, what is missing is a lock of one's own: the file is critical, or the policy strict.
+    Without a claim, what is missing is a lock of one's own: the file is critical or lockable, or the policy strict.
     """
 
     file: str
@@ -62,10 +62,33 @@ def _against(board: Locks, mine: Container[ClaimId], policy: Guarding, file: str
     ]
     if against or exclusive or matches(board, policy.ignore, path):
         return against
-    needed = policy.enforce == "strict" or matches(board, policy.critical, path)
+    needed = policy.enforce == "strict" or matches(board, (*policy.critical, *policy.lockable), path)
     return [Violation(file, None, None)] if needed else []
 
 
 def matches(board: Locks, patterns: Iterable[str], path: Covered) -> bool:
     """Whether one of a policy's patterns, written as locks are, covers a path that is already folded."""
     return any(overlap(board.fold(resource(pattern)), path) for pattern in patterns)
+
+
+class Lockable(NamedTuple):
+    """The lockable files among some: those that are held, to be written to, and those that are to be read-only."""
+
+    held: list[str]
+    free: list[str]
+
+
+def lockable(board: Locks, mine: Iterable[Claim], policy: Guarding, files: Iterable[str]) -> Lockable:
+    """Which files are to be read-only under the claims `mine`: those that `violations` would want a lock for."""
+    wanted, ignored = (
+        covering(board.fold(resource(pattern)) for pattern in patterns)
+        for patterns in (policy.lockable, policy.ignore)
+    )
+    locks = [held.resource for claim in mine for held in claim.locks if held.mode is Mode.EXCLUSIVE]
+    owned = covering(board.fold(resource(name)) for name in locks)
+    found = Lockable([], [])
+    for file in files:
+        path = board.fold(observed(file))
+        if wanted(path) and not ignored(path):
+            (found.held if owned(path) else found.free).append(file)
+    return found

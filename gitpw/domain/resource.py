@@ -7,8 +7,9 @@ two automata accept a common word is decided exactly, by walking their product.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -263,3 +264,27 @@ def overlap(one: Covered, two: Covered) -> bool:
         shorter, longer = sorted((one.parts, two.parts), key=len)
         return longer[: len(shorter)] == shorter
     return _common_word(_edges(one), _edges(two))
+
+
+FEW = 3
+"""Runs of stars up to which a regular expression can't take long."""
+
+
+def covering(things: Iterable[Resource]) -> Callable[[File], bool]:
+    """Whether one of these covers a file: what `overlap` says, at a speed for all files of a large tree."""
+    wanted = list(things)
+    slow = [
+        thing for thing in wanted if len(re.findall(r"\*+", thing.text)) > FEW and isinstance(thing, Glob)
+    ]
+    quick = re.compile(
+        "|".join(_expression(thing) for thing in wanted if thing not in slow) or "(?!)", re.DOTALL
+    )
+    return lambda file: quick.fullmatch(file.text) is not None or any(overlap(thing, file) for thing in slow)
+
+
+def _expression(thing: Resource) -> str:
+    if isinstance(thing, Path):
+        return f"{re.escape(thing.text)}(?:/.*)?" if thing.text else ".*"
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"((?:^|(?<=/))\*\*/|\*\*|\*|\?)", thing.text)
+    return "".join(words.get(part, re.escape(part)) for part in parts)

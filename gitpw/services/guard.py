@@ -12,9 +12,10 @@ from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
+from gitpw.errors import HeldError, InvalidError, OfflineError, PwError, StaleError
 from gitpw.services.asking import ask, granted_no_more
 from gitpw.services.ports import Context, Own
+from gitpw.services.protect import protect
 
 COMMIT_PATIENCE = 3.0
 PUSH_PATIENCE = 10.0
@@ -33,8 +34,13 @@ def pre_commit(ctx: Context) -> None:
     """Judge the staged files by the last known locks, brought up to date when they are older than the policy says."""
     files = ctx.repo.staged()
     board = _recent(ctx)
-    if board is not None:
+    if board is None:
+        return
+    try:
         judge(ctx, board, files, "commit")
+    except StaleError:
+        protect(ctx)
+        raise
 
 
 def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
@@ -63,6 +69,7 @@ def post_commit(ctx: Context) -> None:
     """The first commit says that the work has begun. It is a courtesy: what goes wrong here is not a commit's fault."""
     if not ctx.ledger.known():
         return
+    protect(ctx)
     board = ctx.ledger.board()
     for own in ctx.checkout.own():
         task = board.task(own.task) if own.task is not None else None
@@ -77,6 +84,7 @@ def post_commit(ctx: Context) -> None:
 def refresh(ctx: Context) -> None:
     """Bring the last known state up to date."""
     ctx.ledger.fresh(PUSH_PATIENCE)
+    protect(ctx)
 
 
 def _recent(ctx: Context) -> Board | None:

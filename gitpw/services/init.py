@@ -14,6 +14,7 @@ from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.store import Swap
 from gitpw.services.asking import granted
 from gitpw.services.ports import Context
+from gitpw.services.protect import everywhere, protect
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ def init(ctx: Context, *, hooks: bool = True, new: bool = False) -> Initialised:
     if hooks:
         installed = list(ctx.hooks.install())
         notes += ctx.hooks.problems()
+    protect(ctx, *everywhere(ctx))
     return Initialised(ledger, ctx.remote, created, moved, installed, ctx.files.write(ledger), notes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +20,7 @@ __all__ = [
     "Context",
     "Files",
     "Hooks",
+    "Modes",
     "Own",
     "Repo",
     "Worktree",
@@ -90,6 +91,9 @@ class Repo(Protocol):
     def new_files(self, head: str, remote: str) -> Sequence[str]:
         """The files that commits change which no remote-tracking ref of that remote contains."""
 
+    def main_root(self) -> str | None:
+        """The root of the main checkout; None where the repository is bare."""
+
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected."""
 
@@ -134,6 +138,25 @@ class Checkout(Protocol):
 
     def forget(self, claims: Sequence[ClaimId]) -> None:
         """Drop claims that are no more."""
+
+
+class Modes(Protocol):
+    """The write bits of the files in one checkout; names are relative to its root."""
+
+    def own(self) -> Sequence[Own]:
+        """The claims of this checkout."""
+
+    def tracked(self) -> Sequence[str]:
+        """The ordinary files in the index."""
+
+    def frozen(self) -> Sequence[str]:
+        """The files that are read-only by our doing."""
+
+    def astray(self, frozen: Collection[str], free: Collection[str]) -> list[str]:
+        """The files whose write bits aren't as they should be; files that aren't there have none."""
+
+    def set(self, frozen: Collection[str], free: Collection[str]) -> list[str]:
+        """Make files read-only and others writable; those that were changed."""
 
 
 class Hooks(Protocol):
@@ -182,6 +205,7 @@ class Context:
     worktrees: Worktrees
     hooks: Hooks
     files: Files
+    modes: Callable[[str | None], Modes | None]
     policy: Policy
     clock: Clock
     me: Author
