@@ -111,6 +111,11 @@ class Guarding(Section):
     trailers: bool = True
     signed: bool = False
 
+    @property
+    def guarded(self) -> list[str]:
+        """Patterns of files that may be changed only under a lock of one's own."""
+        return [*self.critical, *self.lockable]
+
 
 class Claiming(Section):
     """`[claim]`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gitpw.domain.guard import lockable
+from gitpw.domain.policy import Guarding
+from gitpw.errors import ConfigError
 from gitpw.services.ports import Context, Modes
 
 
@@ -14,8 +16,17 @@ def protect(ctx: Context, *checkouts: str | None, dry_run: bool = False) -> list
     """
     if not ctx.ledger.known():
         return []
+    try:
+        rules = ctx.rules.policy().policy
+    except ConfigError:
+        return []  # a commit will say so; what was asked for is done
     wanted = (ctx.modes(path) for path in dict.fromkeys(checkouts or (None,)))
-    return [name for modes in wanted if modes is not None for name in _protected(ctx, modes, dry_run=dry_run)]
+    return [
+        name
+        for modes in wanted
+        if modes is not None
+        for name in _protected(ctx, modes, rules, dry_run=dry_run)
+    ]
 
 
 def everywhere(ctx: Context) -> list[str | None]:
@@ -30,15 +41,16 @@ def give_back(ctx: Context) -> list[str]:
     return [name for modes in found if modes is not None for name in modes.set((), modes.frozen())]
 
 
-def _protected(ctx: Context, modes: Modes, *, dry_run: bool) -> list[str]:
+def _protected(ctx: Context, modes: Modes, rules: Guarding, *, dry_run: bool) -> list[str]:
     before = modes.frozen()
-    policy = ctx.policy.policy
-    if not policy.lockable and not before:
+    if not rules.lockable and not before:
         return []
     board = ctx.ledger.board()
     claims = ((own, board.claim(own.claim)) for own in modes.own())
     mine = [claim for own, claim in claims if claim and claim.token == own.token and not claim.queued]
-    held, free = lockable(board, mine, policy, modes.tracked() if policy.lockable else ())
+    locks = [lock for claim in mine for lock in claim.locks]
+    files = modes.tracked() if rules.lockable else ()
+    held, free = lockable(board, locks, rules.lockable, rules.ignore, files)
     frozen = set(free)
     held += [name for name in before if name not in frozen]
     return (modes.astray if dry_run or ctx.dry_run else modes.set)(free, held)

@@ -21,6 +21,12 @@ def claimed(state: State, *names: str, shared: bool = False) -> Claim:
     return state.claim(done.claim)
 
 
+def judged(state: State, files: list[str], *mine: Claim) -> Lockable:
+    """What is to be read-only under some claims."""
+    held = [lock for claim in mine for lock in claim.locks]
+    return lockable(state.board, held, POLICY.lockable, POLICY.ignore, files)
+
+
 @pytest.fixture
 def state() -> State:
     """A new ledger."""
@@ -29,21 +35,20 @@ def state() -> State:
 
 def test_what_nobody_holds_is_read_only(state: State) -> None:
     """But for what the policy ignores; other files are no business of the rule."""
-    assert lockable(state.board, [], POLICY, FILES) == Lockable([], ["a.psd", "art/b"])
+    assert judged(state, FILES) == Lockable([], ["a.psd", "art/b"])
 
 
 def test_what_is_held_is_writable(state: State) -> None:
     """By an exclusive lock on the file, its folder or a glob; a shared one is not enough."""
     mine = claimed(state, "art", "*.psd")
-    assert lockable(state.board, [mine], POLICY, FILES) == Lockable(["a.psd", "art/b"], [])
+    assert judged(state, FILES, mine) == Lockable(["a.psd", "art/b"], [])
     shared = claimed(State(), "art", shared=True)
-    assert lockable(state.board, [shared], POLICY, ["art/b"]) == Lockable([], ["art/b"])
+    assert judged(state, ["art/b"], shared) == Lockable([], ["art/b"])
 
 
 def test_case_counts_as_the_ledger_says() -> None:
     """Where it ignores case, so do the patterns."""
-    board = State(case_insensitive=True).board
-    assert lockable(board, [], POLICY, FILES).free == ["a.psd", "art/b", "ART/d", "x/y.PSD"]
+    assert judged(State(case_insensitive=True), FILES).free == ["a.psd", "art/b", "ART/d", "x/y.PSD"]
 
 
 def test_change_needs_a_lock_of_ones_own(state: State) -> None:
