@@ -102,6 +102,7 @@ def _assembled(
     from gitpw.adapters.identity import host_name, identify
     from gitpw.adapters.modes import modes_of
     from gitpw.adapters.policy import load_policy
+    from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
     from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
@@ -113,8 +114,8 @@ def _assembled(
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
 
-    faults: list[PwError] = []
-    policy = _tried(lambda: load_policy(repo.root), Policy(), faults if lenient else None)
+    faults: dict[str, PwError] | None = {} if lenient else None
+    policy = _tried("rules", lambda: load_policy(repo.root), Policy(), faults)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
@@ -126,7 +127,7 @@ def _assembled(
     journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
-    at_home = _tried(lambda: _begun_here(mine), False, faults if lenient else None)
+    at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
@@ -147,6 +148,7 @@ def _assembled(
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         hooks=GitHooks(repo),
+        probe=HookProbe(repo),
         files=OwnFiles(repo, folder, policy, far),
         modes=lambda path: modes_of(repo, path),
         policy=policy,
@@ -160,18 +162,19 @@ def _assembled(
         dry_run=dry_run,
         joined=joined,
         environment=os.environ,
-        faults=faults,
+        faults=faults or {},
+        far=far,
     )
 
 
-def _tried(attempt: Callable[[], T], otherwise: T, faults: list[PwError] | None) -> T:
-    """What an attempt gives; where it can't be read and `faults` are kept, something else."""
+def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, PwError] | None) -> T:
+    """What an attempt gives; where that can't be read and faults are kept, something else."""
     try:
         return attempt()
     except PwError as error:
         if faults is None:
             raise
-        faults.append(error)
+        faults[name] = error
         return otherwise
 
 

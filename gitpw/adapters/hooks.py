@@ -37,7 +37,7 @@ class GitHooks:
 
     def __init__(self, repo: GitRepo, program: str | None = None) -> None:
         self._repo = repo
-        self._program = program if program is not None else _own_program()
+        self._program = program if program is not None else own_program()
 
     def install(self) -> list[str]:
         """Put our shims in place, chained to what is there; the hooks that are new. Run again, it repairs.
@@ -145,7 +145,7 @@ def _lost(shim: bytes) -> str | None:
     return f"can't find git-pw, neither as {named!r} nor on PATH"
 
 
-def _own_program() -> str:
+def own_program() -> str:
     """The git-pw beside the Python that runs this; empty where there is none, and PATH must do."""
     beside = Path(sys.executable).parent / "git-pw"
     return str(beside) if beside.is_file() else shutil.which("git-pw") or ""

@@ -80,14 +80,15 @@ def uninstall(session: Session, purge_remote: bool) -> None:
 def doctor(session: Session, fix: bool) -> None:
     """Check that all is set up well, and repair it.
 
-    Looks at git and library versions, remote, credentials, hooks, clock, worktrees and the ledger. Exit status 1 when something is wrong that wasn't repaired.
+    Looks at git and libraries, rules, remote, ledger, hooks (by having git run them), worktrees, clocks, and what killed processes left. docs/doctor.md explains each finding. Exit status 1 when something is wrong that wasn't repaired.
     """
     from gitpw.services.doctor import doctor as run
 
-    findings = run(session.open(need_ledger=False, changes=fix), fix=fix)
+    findings = run(session.open(need_ledger=False, changes=fix, lenient=True), fix=fix)
     wrong = [one for one in findings if one.level == "error" and not one.fixed]
     if not wrong:
-        session.report({"findings": findings}, *_told_of_findings(findings))
+        brief = _told_of_findings([one for one in findings if one.level != "ok"])
+        session.report({"findings": findings}, *_told_of_findings(findings), brief=brief)
         return
     for line in _told_of_findings(findings):
         if not session.json:
@@ -97,13 +98,26 @@ def doctor(session: Session, fix: bool) -> None:
 
 
 def _told_of_findings(findings: Sequence[Finding]) -> list[str]:
-    lines = []
+    """The findings by what they are about; what is well in one line."""
+    from gitpw.domain.checkup import area
+
+    areas: dict[str, list[Finding]] = {}
     for one in findings:
-        level = "fixed" if one.fixed else one.level
-        lines.append(f"{level:<5}  {one.message}")
-        if one.hint and level not in {"ok", "fixed"}:
-            lines.append(f"       hint: {one.hint}")
+        areas.setdefault(area(one.code), []).append(one)
+    lines = []
+    for name, found in areas.items():
+        lines += [name] if len(areas) > 1 else []
+        well = ", ".join(one.message for one in found if one.level == "ok")
+        lines += [f"ok     {well}"] if well else []
+        for one in found:
+            lines += _told_of_finding(one) if one.level != "ok" else []
     return lines
+
+
+def _told_of_finding(one: Finding) -> list[str]:
+    if one.fixed:
+        return [f"fixed  {one.message}"]
+    return [f"{one.level:<5}  {one.message}", *([f"       hint: {one.hint}"] if one.hint else [])]
 
 
 @command(

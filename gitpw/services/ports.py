@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
@@ -18,10 +19,12 @@ __all__ = [
     "Checkout",
     "Clock",
     "Context",
+    "Far",
     "Files",
     "Hooks",
     "Modes",
     "Own",
+    "Probe",
     "Repo",
     "Rules",
     "Worktree",
@@ -91,6 +94,12 @@ class Repo(Protocol):
 
     def new_files(self, head: str, remote: str) -> Sequence[str]:
         """The files that commits change which no remote-tracking ref of that remote contains."""
+
+    def excludes(self, template: str) -> bool:
+        """Whether worktrees made by this template are out of `git status`, or outside of the repository."""
+
+    def exclude(self, template: str) -> bool:
+        """Keep them out of `git status`; False where nothing had to be done."""
 
     def main_root(self) -> str | None:
         """The root of the main checkout; None where the repository is bare."""
@@ -179,6 +188,9 @@ class Rules(Protocol):
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
 
+    def on_base(self) -> bool:
+        """Whether they were found on the base branch; raises as `policy` does."""
+
     def publish(self) -> None:
         """Write the rules down for the hooks, that need no Python where nobody holds anything."""
 
@@ -195,6 +207,18 @@ class Files(Protocol):
     def purge_remote(self) -> list[str]:
         """Delete the ledger's refs from the remote; what was removed."""
 
+    def named(self) -> bool:
+        """Whether the checkout's `.gitpw.toml` names a ledger; True where there is no checkout."""
+
+    def leftovers(self) -> list[Leftover]:
+        """What processes that were killed have left behind."""
+
+    def clear(self, leftovers: Iterable[Leftover]) -> list[Leftover]:
+        """Take leftovers away; those that are gone."""
+
+    def renew_store(self) -> str | None:
+        """Move a store aside that can't be opened; where it is now, None where it may be all there is."""
+
     def versions(self) -> list[tuple[str, str, str | None]]:
         """The programs and libraries that matter: name, version, and the least that is needed."""
 
@@ -202,12 +226,34 @@ class Files(Protocol):
         """Another `git-pw` that comes first on PATH."""
 
 
+class Far(Protocol):
+    """The remote that has the ledger."""
+
+    def greet(self, timeout: float) -> Greeting:
+        """What it shows to whoever asks, without a password being asked for; raises `OfflineError`, `FailedError`."""
+
+    def rehearse(self, timeout: float) -> None:
+        """Push what is there already, up to the last step: raises `FailedError` where that isn't allowed."""
+
+
+class Probe(Protocol):
+    """Tries the hooks."""
+
+    def fire(self) -> Shots:
+        """Have git run each of our hooks; which it did, and why not the others."""
+
+    def programs(self) -> list[Program]:
+        """The git-pw that our hooks name, tried."""
+
+
 @dataclass(frozen=True)
 class Context:
     """Who asks, from where, of which ledger, by which rules.
 
     `joined` where this very command is the first in its clone to meet the ledger. With `dry_run` the ledger decides and changes nothing, and nothing else may be changed either. `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
-    the ref that stands in for its own on hosts that refuse it.
+    the ref that stands in for its own on hosts that refuse it. `modes` gives the write bits in the checkout of a path,
+    by default this one, and None where there are no files. `faults` are the rules and the store of this machine where
+    they could not be read; defaults stand in for them.
     """
 
     ledger: Ledger
@@ -215,6 +261,7 @@ class Context:
     checkout: Checkout
     worktrees: Worktrees
     hooks: Hooks
+    probe: Probe
     files: Files
     modes: Callable[[str | None], Modes | None]
     policy: Policy
@@ -228,4 +275,5 @@ class Context:
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    faults: Sequence[PwError] = ()
+    faults: Mapping[str, PwError] = field(default_factory=dict)
+    far: Far | None = None
