@@ -108,6 +108,28 @@ def post_commit(session: Session) -> None:
     session.answer({})
 
 
+@hook.command("post-checkout", "git pw hook post-checkout HEAD~1 HEAD 1")
+@click.argument("words", nargs=-1)
+def post_checkout(session: Session, words: tuple[str, ...]) -> None:
+    """Keep lockable files read-only that nobody holds here."""
+    _protect(session, words)
+
+
+@hook.command("post-merge", "git pw hook post-merge 0")
+@click.argument("words", nargs=-1)
+def post_merge(session: Session, words: tuple[str, ...]) -> None:
+    """Keep lockable files read-only that nobody holds here."""
+    _protect(session, words)
+
+
+def _protect(session: Session, _words: tuple[str, ...]) -> None:
+    """What git says of the checkout or the merge doesn't matter here."""
+    from gitpw.services.protect import protect
+
+    protect(session.open(need_ledger=False))
+    session.answer({})
+
+
 @hook.command("refresh", "git pw hook refresh")
 def refresh(session: Session) -> None:
     """Bring the local snapshot of the locks up to date."""
