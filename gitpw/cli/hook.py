@@ -51,7 +51,7 @@ def pre_push(session: Session, remote: str | None, url: str | None) -> None:
         context = session.open(need_ledger=False)
         url = url or os.environ.get("PRE_COMMIT_REMOTE_URL", remote)
         lines = _lines() or _framework_line(context.repo)
-        if not lines and context.repo.resolve("HEAD") and context.repo.new_files("HEAD", remote):
+        if not lines and context.repo.resolve("HEAD") and context.repo.new_commits(["HEAD"], remote, ()):
             session.complain(
                 "nothing came on standard input, so no push was checked: let 'git pw hook pre-push' read it first"
             )
