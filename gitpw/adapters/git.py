@@ -368,18 +368,23 @@ class GitRepo:
     def exclude(self, template: str) -> bool:
         """Keep worktrees made by this template out of `git status`; False where nothing had to be done."""
         pattern = _pattern(template)
+        if pattern is None or self.excludes(template):
+            return False
         file = Path(self.common_dir, "info", "exclude").resolve()
         lines = (read(str(file)) or b"").decode(errors="surrogateescape")
-        root = self.main_root()
-        if pattern is None or root is None or pattern in lines.splitlines():
-            return False
-        example = pattern.strip("/").replace("\\", "").replace("*", "0")
-        if run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0:
-            return False
         title = EXCLUDE_TITLE if lines.endswith("\n") or not lines else f"\n{EXCLUDE_TITLE}{UNENDED}"
         file.parent.mkdir(exist_ok=True)
         replace(str(file), f"{lines}{title}\n{pattern}\n".encode(errors="surrogateescape"))
         return True
+
+    def excludes(self, template: str) -> bool:
+        """Whether worktrees made by this template are out of `git status`, or outside of the repository."""
+        pattern, root = _pattern(template), self.main_root()
+        lines = (read(str(Path(self.common_dir, "info", "exclude"))) or b"").decode(errors="surrogateescape")
+        if pattern is None or root is None or pattern in lines.splitlines():
+            return True
+        example = pattern.strip("/").replace("\\", "").replace("*", "0")
+        return run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0
 
     def unexclude(self) -> bool:
         """Take out what `exclude` put in."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
-from gitpw.adapters.git import GitRepo, changes, patient
+from gitpw.adapters.git import CHAINED_ONLY, GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
 from gitpw.domain.checkout import Memory, Own, Worktree
 from gitpw.domain.ids import TaskId
@@ -35,7 +35,8 @@ GATE_PATIENCE = 30.0
 CHECKOUT_PATIENCE = 600.0
 """Seconds to wait for another process that checks the same worktree out."""
 
-_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C"}
+_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C", CHAINED_ONLY: "1"}
+"""Our own hooks have nothing to say to what is done here: whoever makes a worktree sees to the rest."""
 
 
 class _Entry(NamedTuple):

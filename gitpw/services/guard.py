@@ -10,10 +10,11 @@ from gitpw.domain.guard import violations
 from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import OfflineError, PwError
+from gitpw.errors import OfflineError, PwError, StaleError
 from gitpw.services.asking import ask, inform_hooks
 from gitpw.services.base import guarded_branch, known_tip
 from gitpw.services.ports import Change, Context, Memory
+from gitpw.services.protect import protect
 from gitpw.services.refusing import Against, refusal
 from gitpw.services.standing import Pushed, alive, branch_of, my_memories, of_branch, standing
 
@@ -32,9 +33,14 @@ def pre_commit(ctx: Context) -> None:
     """
     files = ctx.repo.staged()
     board = _recent(ctx) if files else None
-    if board is not None:
-        inform_hooks(ctx)
+    if board is None:
+        return
+    inform_hooks(ctx)
+    try:
         judge(ctx, board, files, "commit")
+    except StaleError:
+        protect(ctx)
+        raise
 
 
 def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
@@ -124,6 +130,7 @@ def post_commit(ctx: Context) -> None:
     """The first commit says that the work has begun. It is a courtesy: what goes wrong here is not a commit's fault."""
     if not ctx.ledger.known():
         return
+    protect(ctx)
     board = ctx.ledger.board()
     for own in ctx.checkout.own():
         task = board.task(own.task) if own.task is not None else None
@@ -139,6 +146,7 @@ def refresh(ctx: Context) -> None:
     """Bring the last known state up to date, and what is written down of it for the hooks."""
     ctx.ledger.fresh(PUSH_PATIENCE)
     inform_hooks(ctx)
+    protect(ctx)
 
 
 def _recent(ctx: Context) -> Board | None:

@@ -10,6 +10,7 @@ from gitpw.domain.task import Task, TaskStatus
 from gitpw.errors import FailedError, StaleError
 from gitpw.services.asking import ask, forget, my_task, my_worktree
 from gitpw.services.ports import Context, Worktree
+from gitpw.services.protect import protect
 from gitpw.services.show_task import known_task
 
 
@@ -41,9 +42,9 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
     found = known_task(answer.board, name)
     forget(ctx, answer.board)
     tree = my_worktree(ctx, name)
-    return Released(
-        found, [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
-    )
+    notes = [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
+    protect(ctx, None, tree.path if tree else None)
+    return Released(found, notes)
 
 
 def _nothing_left(ctx: Context) -> str | None:
