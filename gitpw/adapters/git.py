@@ -238,7 +238,9 @@ class GitRepo:
         space = next((space for space in spaces if self._told("for-each-ref", "--count=1", space)), None)
         if space is None:
             known += self._heads_of(remote)
-        options = ("--ignore-missing", "--stdin", "--not", *([f"--glob={space}"] if space else []))
+        # What isn't here stays there: a partial clone would fetch it only to find that it is missing.
+        lenient = ("--missing=allow-any", "--ignore-missing")
+        options = (*lenient, "--stdin", "--not", *([f"--glob={space}"] if space else []))
         lines = _lines([*heads, *(f"^{commit}" for commit in known)])
         return self._told("rev-list", *options, input=lines).decode().split()
 

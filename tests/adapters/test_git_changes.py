@@ -612,15 +612,22 @@ def test_bare_clone_knows_of_no_remote_branch(
 
 
 @pytest.mark.parametrize("kind", ["blob:none", "tree:0"])
-def test_partial_clone(upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Objects that aren't here aren't needed, or are fetched by git."""
+def test_partial_clone(
+    upstream: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Objects that aren't here aren't needed, and nothing is fetched to find out what is new."""
     git("config", "uploadpack.allowFilter", "true", cwd=upstream)
     git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=upstream)
     partial = tmp_path / "partial"
     git("clone", "-q", f"--filter={kind}", upstream.as_uri(), partial, cwd=tmp_path)
     monkeypatch.chdir(partial)
     made = commit(partial, {"src/b.txt": "mine\n"})
-    assert new_files() == ["src/b.txt"]
+    unseen = commit(work, {"a.txt": "theirs\n"})
+    git("push", "-q", "origin", "main", cwd=work)
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TRACE2_EVENT", str(tmp_path / "trace"))
+        assert new_files(there=(unseen,)) == ["src/b.txt"]
+    assert "upload-pack" not in (tmp_path / "trace").read_text()
     repo = GitRepo.discover()
     assert repo.brought_in("origin/main", repo.changes([made], {"src/b.txt"})) == set()
 
