@@ -70,13 +70,14 @@ def standing(
     """
     owned = dict.fromkeys(_here(ctx)) if owned is None else owned
     current = {own.claim: claim for own in owned if (claim := _current(board, own)) is not None}
-    again = {claim.task for claim in current.values()}
+    again = {claim.task for claim in current.values()} - {None}
     for own, where in owned.items():
         if own.claim in current or own.task in again:
             continue
-        if _was_taken(board, own):
-            if own.task is not None:
-                raise lost_claim(board, ctx.me.worker, own, verb, where)
+        taken = _was_taken(board, own)
+        if taken and own.task is not None:
+            raise lost_claim(board, ctx.me.worker, own, verb, where)
+        if taken and where is None:
             ctx.tell(f"{granted_no_more(board, ctx.me.worker, own).message}: judged without it")
         if where is None:
             ctx.checkout.forget([own.claim])
