@@ -22,9 +22,17 @@ from gitpw.adapters.process import CLEAN, run
 from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
-__all__ = ["BEFORE", "NAMES", "GitHooks", "write_trailers"]
+__all__ = ["BEFORE", "NAMES", "GitHooks", "own_program", "write_trailers"]
 
-NAMES = ("pre-commit", "prepare-commit-msg", "commit-msg", "pre-push", "post-commit")
+NAMES = (
+    "pre-commit",
+    "prepare-commit-msg",
+    "commit-msg",
+    "pre-push",
+    "post-commit",
+    "post-checkout",
+    "post-merge",
+)
 
 DEFAULT = ""
 """Stands for the repository's own folder where a value of `core.hooksPath` is expected."""
@@ -35,7 +43,7 @@ class GitHooks:
 
     def __init__(self, repo: GitRepo, program: str | None = None) -> None:
         self._repo = repo
-        self._program = program if program is not None else _own_program()
+        self._program = program if program is not None else own_program()
         self._git_dir = Path(repo.common_dir)
         self._memory = self._git_dir / "pw" / "hooks.json"
 
@@ -253,7 +261,7 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _own_program() -> str:
+def own_program() -> str:
     """The git-pw beside the Python that runs this; empty where there is none, and PATH must do."""
     beside = Path(sys.executable).parent / "git-pw"
     return str(beside) if beside.is_file() else shutil.which("git-pw") or ""
