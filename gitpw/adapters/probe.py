@@ -169,9 +169,10 @@ def _tried(path: str) -> Program:
         return Program(path, None, "it isn't there", used=False)
     try:
         done = run([path, "--version", "--json"], timeout=PATIENCE)
-        return Program(path, str(json.loads(done.out)["version"]), "", used=True)
     except FailedError as error:
         return Program(path, None, error.message, used=True)
+    try:
+        return Program(path, str(json.loads(done.out)["version"]), "", used=True)
     except (ValueError, KeyError, TypeError):
         why = complaint(done.err) if done.status else "it is another program of that name"
         return Program(path, None, why, used=True)

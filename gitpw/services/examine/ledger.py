@@ -23,7 +23,13 @@ def store(visit: Visit) -> Iterator[Finding]:
         message = f"{error.message}: moved to {aside}, and made anew from the remote"
         yield Finding("store", Level.ERROR, message, fixed=True)
     else:
-        yield Finding("store", Level.ERROR, error.message, error.hint)
+        hint = (
+            error.hint
+            if visit.fix
+            else "'git pw doctor --fix' moves it away and makes it anew from the remote"
+        )
+        yield Finding("store", Level.ERROR, error.message, hint if visit.ctx.far else error.hint)
+        visit.offline = True  # all else would be said of a store that can't be read
 
 
 def state(visit: Visit) -> Iterator[Finding]:
@@ -56,19 +62,22 @@ def records(visit: Visit) -> Iterator[Finding]:
 def claims(visit: Visit) -> Iterator[Finding]:
     """Nothing of mine is half done, and nothing is overdue."""
     ctx = visit.ctx
-    if not visit.known or visit.offline:
+    if not visit.sound:
         return
     try:
         for left in settle(ctx):
             if left.outcome is not None:
                 message = "a claim of yours was interrupted half way"
                 yield Finding("claims", Level.WARN, message, "git pw claim")
+        board = ctx.ledger.board()
         done = gc(ctx, dry_run=not visit.fix)
     except PwError as error:
         yield Finding("claims", Level.WARN, error.message, error.hint)
         return
-    for name in [*done.expired, *(claim for claim in done.claims if not done.expired)]:
-        yield Finding("claims", Level.WARN, f"the claim of {name} is overdue", "git pw gc", fixed=visit.fix)
+    for claim in filter(None, map(board.claim, done.claims)):
+        name = claim.task or ", ".join(held.resource for held in claim.locks)
+        message = f"the claim of {name} by {claim.worker} is overdue"
+        yield Finding("claims", Level.WARN, message, "git pw gc", fixed=visit.fix)
     for name in done.landed:
         message = f"{name} is on the base branch already, and not recorded as merged"
         yield Finding("claims", Level.WARN, message, "git pw gc", fixed=visit.fix)
@@ -95,6 +104,7 @@ def _sound(visit: Visit, board: Board) -> Iterator[Finding]:
     if not board.begun:
         yield Finding("ledger", Level.ERROR, f"{where} has no ledger", "git pw init")
         return
+    visit.sound = True
     message = f"ledger {board.meta.ledger} on {where}, {board.counter} operations"
     yield Finding("ledger", Level.OK, message)
     now = visit.ctx.clock.now()

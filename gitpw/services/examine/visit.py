@@ -17,12 +17,13 @@ LEAST = 1.0
 
 @dataclass
 class Visit:
-    """`offline` once the remote has failed to answer: nobody waits for it twice."""
+    """`offline` once the remote has failed to answer: nobody waits for it twice. `sound` once the ledger was read."""
 
     ctx: Context
     fix: bool
     until: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
     offline: bool = False
+    sound: bool = False
 
     @property
     def patience(self) -> float:
