@@ -36,7 +36,7 @@ TREE = "git-pw-probe"
 PATIENCE = 10.0
 """Seconds for each step."""
 
-FIRED = (*NAMES, "prepare-commit-msg", "commit-msg", "post-index-change", "reference-transaction")
+FIRED = (*NAMES, "post-index-change", "reference-transaction")
 """What git runs in the course of the probe, ours or not."""
 
 SETTINGS = {

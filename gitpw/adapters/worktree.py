@@ -22,7 +22,7 @@ from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
 from gitpw.adapters.git import CHAINED_ONLY, GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.checkout import Memory, Own, Worktree
 from gitpw.domain.ids import TaskId
 from gitpw.errors import FailedError
 
@@ -79,6 +79,16 @@ class GitWorktrees:
         return [
             Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present)
             for one in self._entries()
+        ]
+
+    def memories(self) -> list[Memory]:
+        """What all checkouts remember, the main one first."""
+        main, *linked = self._listed()
+        places = [(main, self._repo.common_dir), *((one, one.admin) for one in linked if one.admin)]
+        here = os.path.realpath(self._repo.git_dir)
+        return [
+            Memory(one.path, one.branch, tuple(GitCheckout(place).own()), os.path.realpath(place) == here)
+            for one, place in places
         ]
 
     def find(self, task: TaskId) -> Worktree | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.change import Change
+from gitpw.domain.checkout import Memory, Own, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
@@ -16,12 +17,14 @@ from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
 __all__ = [
+    "Change",
     "Checkout",
     "Clock",
     "Context",
     "Far",
     "Files",
     "Hooks",
+    "Memory",
     "Modes",
     "Own",
     "Probe",
@@ -83,17 +86,32 @@ class Repo(Protocol):
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names, or the likeliest one."""
 
-    def push_url(self, remote: str) -> str:
-        """Where pushes to a remote go."""
-
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
+
+    def leads_to(self, remote: str, url: str) -> bool:
+        """Whether a remote, by name or URL, is the repository at a URL, however that is written."""
 
     def staged(self) -> Sequence[str]:
         """The files that a commit made now would change; in a merge, where it differs from all its parents."""
 
-    def new_files(self, head: str, remote: str) -> Sequence[str]:
-        """The files that commits change which no remote-tracking ref of that remote contains."""
+    def staged_changes(self, files: Collection[str]) -> Sequence[Change]:
+        """These staged files as the index has them."""
+
+    def new_commits(self, heads: Iterable[str], remote: str, there: Iterable[str]) -> Sequence[str]:
+        """The commits that some heads bring to a remote, which has the commits `there` already; newest first."""
+
+    def files_of(self, commits: Sequence[str]) -> Sequence[str]:
+        """The files that some commits change; a merge counts where it differs from all its parents."""
+
+    def changes(self, commits: Sequence[str], files: Collection[str]) -> Sequence[Change]:
+        """What each of some commits makes of these files, if it changes them at all."""
+
+    def brought_in(self, tip: str, changes: Iterable[Change]) -> Collection[Change]:
+        """Those changes that make of a file what the branch that ends at `tip` has, or had since it was left."""
+
+    def outside(self, commits: Sequence[str], branch: str) -> Collection[str]:
+        """Those commits that a local branch doesn't contain."""
 
     def excludes(self, template: str) -> bool:
         """Whether worktrees made by this template are out of `git status`, or outside of the repository."""
@@ -116,6 +134,9 @@ class Worktrees(Protocol):
 
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task."""
+
+    def memories(self) -> Sequence[Memory]:
+        """What all checkouts remember, the main one first."""
 
     def make(self, path: str, branch: str, base: str, own: Own) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
@@ -174,6 +195,9 @@ class Hooks(Protocol):
 
     def install(self) -> Sequence[str]:
         """Put our shims in place, chained to what is there; the hooks that are new. Run again, it repairs."""
+
+    def keep(self) -> Sequence[str]:
+        """Install again, if they ever were, what others have written over or a new worktree lacks; what that was."""
 
     def uninstall(self) -> Sequence[str]:
         """Take the shims out and put back what was there, byte for byte; the hooks that were taken out."""
