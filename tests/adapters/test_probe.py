@@ -73,7 +73,8 @@ def test_only_ours_are_fired(work: Path, tmp_path: Path) -> None:
         file = work / ".git/hooks" / name
         file.write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/others\n")
         file.chmod(0o755)
-    assert set(probe(work).fire().ran) == set(NAMES) - {"pre-commit"}
+    found = probe(work).fire()
+    assert (set(found.ran), found.untried) == (set(NAMES) - {"pre-commit"}, ("pre-commit",))
     assert not (tmp_path / "others").exists()
 
 
