@@ -18,10 +18,10 @@ from typing import NamedTuple, Protocol
 
 import pygit2
 
-from gitpw.domain.board import Cells, Key
+from gitpw.domain.board import Cells, Empty, Key
 from gitpw.errors import ConfigError
 from gitpw.ledger.commits import Entry, read, seconds
-from gitpw.ledger.snapshot import Empty, Snapshot, written
+from gitpw.ledger.snapshot import Snapshot, written
 from gitpw.ledger.transport import ELSEWHERE, Run
 
 PATIENCE = 5.0
