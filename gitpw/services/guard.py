@@ -9,7 +9,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.grant import holder
 from gitpw.domain.guard import Violation, violations
 from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
-from gitpw.domain.lock import Claim
+from gitpw.domain.lock import GIVEN_BACK, Claim
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
@@ -24,9 +24,6 @@ QUICK = 1.0
 """Seconds that a commit waits for what would be nice to know."""
 
 NOBODY = "0" * 40
-
-GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
-"""Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
 
 
 def pre_commit(ctx: Context) -> None:
