@@ -21,6 +21,7 @@ __all__ = [
     "Hooks",
     "Own",
     "Repo",
+    "Rules",
     "Worktree",
     "Worktrees",
 ]
@@ -148,6 +149,16 @@ class Hooks(Protocol):
         """Why hooks would not fire, in words; empty where all is well."""
 
 
+class Rules(Protocol):
+    """The rules in force where they guard or run something: those on the base branch."""
+
+    def policy(self) -> Policy:
+        """The rules in force; raises `ConfigError` where they can't be read."""
+
+    def publish(self) -> None:
+        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+
+
 class Files(Protocol):
     """What `init` writes besides hooks, and what `doctor` wants to know of this machine."""
 
@@ -182,6 +193,7 @@ class Context:
     hooks: Hooks
     files: Files
     policy: Policy
+    rules: Rules
     clock: Clock
     me: Author
     remote: str | None
