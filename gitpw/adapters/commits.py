@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gitpw.adapters.git import GitRepo
 
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
-HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}"
+HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
 """What stands before the names of a commit's files."""
 
 
@@ -74,9 +74,9 @@ def _parsed(out: bytes, mark: bytes) -> Iterator[Change]:
 
 def _change(head: bytes, files: list[str]) -> Change:
     name, when, said = head.decode(errors="replace").split(" ", 2)
-    tasks, _, tokens = said.partition("\x1f")
+    tasks, tokens, *by = said.split("\x1f")
     try:
         at = datetime.fromtimestamp(int(when), UTC)
     except (ValueError, OverflowError, OSError):
         at = datetime.fromtimestamp(0, UTC)
-    return Change(name, at, tuple(files), stamps(tasks, tokens))
+    return Change(name, at, tuple(files), stamps(tasks, tokens), by[-1])

@@ -1,7 +1,8 @@
 """What stands against a range of commits: somebody's lock, the lack of one, or a claim that was lost meanwhile.
 
-Nobody says by whose claim a pushed commit was made, so this is read off it: by the branch that it is for, and by the
-trailers `Pw-Task` and `Pw-Token` in its message. Whoever forges those is on record; it is not what is kept out here.
+Nobody says by whose claim a pushed commit was made, so this is read off it: by the branch that it is for, by the
+trailers `Pw-Task` and `Pw-Token` in its message, and, of a lock without a task, by the name of the person. Whoever
+forges those is on record; it is not what is kept out here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.guard import Rules, violations
-from gitpw.domain.ids import TASK, ClaimId, TaskId
+from gitpw.domain.ids import TASK, ClaimId, TaskId, WorkerId
 from gitpw.domain.lock import GIVEN_BACK, Claim, Ended
+from gitpw.domain.worker import WorkerType
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -29,12 +31,27 @@ class Stamp(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A commit and the files that it changes, of a merge those in which it differs from all its parents."""
+    """A commit, the files that it changes (a merge, where it differs from all its parents), and who committed it."""
 
     commit: str
     at: datetime
     files: tuple[str, ...]
     stamps: tuple[Stamp, ...] = ()
+    by: str = ""
+
+
+class Span(NamedTuple):
+    """The commits of `head` without those of `without`, for a branch that is to land on `base`.
+
+    `landed` where they were pushed onto the base branch itself; `here` where it is what is checked out.
+    """
+
+    head: str
+    without: tuple[str, ...] = ()
+    branch: str | None = None
+    base: str | None = None
+    landed: bool = False
+    here: bool = False
 
 
 class Kind(StrEnum):
@@ -78,6 +95,7 @@ class Ours:
         self._board = board
         self._branch = branch
         self._stamps = {stamp for change in changes for stamp in change.stamps}
+        self._people = {change.by for change in changes}
         self._tasks = tasks
         self._claims = claims
 
@@ -92,7 +110,15 @@ class Ours:
             or not self._stamps.isdisjoint(said)
             or is_of(self._board, claim.task, self._branch)
             or (claim.branch is not None and claim.branch == self._branch)
+            or (claim.task is None and self._is_by(claim.worker))
         )
+
+    def _is_by(self, worker: WorkerId) -> bool:
+        """Whether a person committed under the name that the ledger has for a worker: not its id, but a name."""
+        known = self._board.worker(worker)
+        if known is None or known.type is not WorkerType.HUMAN:
+            return False
+        return known.name not in {"", worker} and known.name in self._people
 
 
 def stamps(tasks: str, tokens: str) -> tuple[Stamp, ...]:

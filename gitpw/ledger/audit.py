@@ -32,10 +32,11 @@ UPGRADE = "if it was made by a newer git-pw, the server needs that one too"
 
 
 class Step(NamedTuple):
-    """One verified commit: the state before it, what was asked and what was answered."""
+    """One verified commit: the states before and after it, what was asked and what was answered."""
 
     commit: str
     before: Board
+    after: Board
     operation: Operation
     outcome: Done
 
@@ -106,7 +107,8 @@ def _step(objects: Objects, link: _Link, now: datetime) -> Step:
     _check_message(link, message(board, operation, outcome))
     if tree_name(objects, parent and parent.tree, board.changes) != link.commit.tree:
         raise _wrong(link, f"its state is not what '{verb}' makes of the one before")
-    step = Step(link.commit.name, Board(cells), operation, outcome)
+    after = Board(TreeCells(objects, link.commit.tree))
+    step = Step(link.commit.name, Board(cells), after, operation, outcome)
     _check_takeovers(step, board, link, now)
     return step
 
@@ -125,7 +127,7 @@ def _restored(objects: Objects, link: _Link, operation: Operation, above: int) -
     if meta.counter != meta.restored + meta.leap + 1 or meta.counter <= above:
         raise _wrong(link, f"its counter is {meta.counter}, restored from {meta.restored}")
     _check_message(link, message(board, operation, known[1]))
-    return Step(link.commit.name, Board(Empty()), operation, known[1])
+    return Step(link.commit.name, Board(Empty()), board, operation, known[1])
 
 
 def _operation(link: _Link, now: datetime) -> Operation:

@@ -15,7 +15,18 @@ from tests.support.git import clone, environment, git, make_upstream, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-ODD = ("a b.txt", "-dash", 'quo"te', "new\nline", "\nfirst", "tab\there", "\u00e9", "e\u0301", "bad\udcff", "0" * 40)
+ODD = (
+    "a b.txt",
+    "-dash",
+    'quo"te',
+    "new\nline",
+    "\nfirst",
+    "tab\there",
+    "\u00e9",
+    "e\u0301",
+    "bad\udcff",
+    "0" * 40,
+)
 """Names that git takes; some look like what stands between names."""
 
 

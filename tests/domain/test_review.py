@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
     Complete,
     Expire,
@@ -16,6 +16,7 @@ from gitpw.domain.operation import (
     Land,
     Landing,
     Lock,
+    Register,
     Release,
     Restore,
     Retry,
@@ -23,6 +24,7 @@ from gitpw.domain.operation import (
 )
 from gitpw.domain.policy import Guarding
 from gitpw.domain.review import Change, Finding, Kind, Ours, Stamp, is_of, outdated, owner, stamps, standing
+from gitpw.domain.worker import WorkerType
 from tests.domain.state import HOUR, NOON, Dictionary, State, locks
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ ONE, TWO = TaskId("task-001"), TaskId("task-002")
 HELD = Guarding(critical=[])
 
 
-def change(*files: str, task: TaskId | None = None, token: int | None = None, commit: str = "c1") -> Change:
+def change(
+    *files: str, task: TaskId | None = None, token: int | None = None, commit: str = "c1", by: str = "Dana"
+) -> Change:
     """A commit that changes some files."""
     said = () if task is None and token is None else (Stamp(task, token),)
-    return Change(commit, NOON, files, said)
+    return Change(commit, NOON, files, said, by)
 
 
 def kinds(
@@ -105,6 +109,24 @@ def test_ours_by_a_lock_without_task(state: State) -> None:
     token = state.board.counter
     assert kinds(state.board, "main", change("x")) == [("held", "x")]
     assert kinds(state.board, "main", change("x", token=token)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "by", "ours"),
+    [
+        ("Ada L.", WorkerType.HUMAN, "Ada L.", True),
+        ("Ada L.", WorkerType.HUMAN, "Bob", False),
+        ("ada", WorkerType.HUMAN, "ada", False),  # an id that was given, by which others commit too
+        ("", WorkerType.HUMAN, "", False),
+        ("Claude Code", WorkerType.AI_AGENT, "Claude Code", False),
+    ],
+)
+def test_ours_by_a_persons_name(state: State, name: str, kind: WorkerType, by: str, ours: bool) -> None:
+    """A person's lock without a task is recognised by the name that they commit under; a task's claim isn't."""
+    state.done(Register(id=WorkerId("ada"), name=name, type=kind, max_concurrent_tasks=2), "ada")
+    state.done(Lock(locks=locks("x"), lease=HOUR), "ada")
+    expected = [("held", "a")] if ours else [("held", "a"), ("held", "x")]
+    assert kinds(state.board, "main", change("a", "x", by=by)) == expected
 
 
 def test_ours_by_another_commit_of_the_range(state: State) -> None:
