@@ -12,7 +12,9 @@ from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
 
 if TYPE_CHECKING:
+    from gitpw.adapters.commits import GitCommits
     from gitpw.domain.policy import Policy
+    from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.services.ports import Context
@@ -27,9 +29,12 @@ def open_context(
     beginning: bool = False,
     pushes: bool = False,
     dry_run: bool = False,
+    policy: Policy | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
     """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
+
+    The rules are those in the root of the checkout, unless a `policy` is given.
 
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
@@ -47,8 +52,25 @@ def open_context(
         beginning=beginning,
         likely=likely,
         dry_run=dry_run,
+        policy=policy,
         tell=tell,
     )
+
+
+def find_span(
+    *, directory: str | None, base: str | None, head: str | None, branch: str | None
+) -> tuple[GitCommits, Span, Policy] | None:
+    """The commits that a check is about, and the rules that they are judged by; None where there are none.
+
+    By name, by what a CI system says in the environment, or those that the base branch doesn't have.
+    """
+    from gitpw.adapters.ci import detect
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.span import Finder
+
+    repo = GitRepo.discover(directory)
+    found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
+    return None if found is None else (GitCommits(repo), *found)
 
 
 def free_at_a_glance() -> bool:
@@ -85,6 +107,7 @@ def _assembled(
     beginning: bool,
     likely: str | None,
     dry_run: bool,
+    policy: Policy | None,
     tell: Callable[[str], None],
 ) -> Context:
     """The rest, with what is slow to import."""
@@ -104,7 +127,7 @@ def _assembled(
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
 
-    policy = load_policy(repo.root)
+    policy = load_policy(repo.root) if policy is None else policy
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)

@@ -21,15 +21,17 @@ LARGEST = 1 << 25
 class Asked(NamedTuple):
     """The commits that are meant, as names and hashes that may not be here.
 
-    `since` is what was there before, empty where that isn't known; `branch` what they are for, and `target` the
-    branch that they are to land on, or with `landed` were pushed to already. `gone` where a branch was deleted.
+    `since` is what was there before, empty where that isn't known; `branch` what they are for or, with `pushed`, are
+    on already. `target` is the branch that they are to land on, if that was said, `default` the repository's main one.
+    `gone` where a branch was deleted.
     """
 
     head: str = "HEAD"
     since: str = ""
     branch: str | None = None
     target: str | None = None
-    landed: bool = False
+    default: str | None = None
+    pushed: bool = False
     gone: bool = False
 
 
@@ -70,14 +72,13 @@ def _github(environment: Mapping[str, str]) -> Asked:
             _sha(group.get("base_sha")),
             target=_branch(group.get("base_ref")),
         )
-    target = _text(_inside(event, "repository").get("default_branch"))
+    default = _text(_inside(event, "repository").get("default_branch"))
     branch = _branch(event.get("ref")) or _branch(environment.get("GITHUB_REF"))
-    if kind == "push" and ("after" in event or "before" in event):
-        head = _sha(event.get("after"))
-        return Asked(
-            head or "HEAD", _sha(event.get("before")), branch, target, branch == target, gone=not head
-        )
-    return Asked(branch=branch, target=target, landed=branch is not None and branch == target)
+    if kind != "push" or "after" not in event:
+        return Asked(branch=branch, default=default)
+    head = _sha(event["after"])
+    since = _sha(event.get("before"))
+    return Asked(head or "HEAD", since, branch, default=default, pushed=True, gone=not head)
 
 
 def _pull_request(request: Mapping[str, Any], environment: Mapping[str, str]) -> Asked:
@@ -103,13 +104,13 @@ def _gitlab(environment: Mapping[str, str]) -> Asked:
             said("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") or None,
         )
     branch = None if said("CI_COMMIT_TAG") else said("CI_COMMIT_BRANCH") or said("CI_COMMIT_REF_NAME") or None
-    target = said("CI_DEFAULT_BRANCH") or None
+    since = _sha(said("CI_COMMIT_BEFORE_SHA"))
     return Asked(
         _sha(said("CI_COMMIT_SHA")) or "HEAD",
-        _sha(said("CI_COMMIT_BEFORE_SHA")),
+        since,
         branch,
-        target,
-        landed=branch is not None and branch == target,
+        default=said("CI_DEFAULT_BRANCH") or None,
+        pushed=said("CI_PIPELINE_SOURCE") == "push",
     )
 
 

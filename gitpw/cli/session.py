@@ -15,6 +15,7 @@ from gitpw.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from gitpw.domain.policy import Policy
     from gitpw.errors import PwError
     from gitpw.services.ports import Context
 
@@ -61,6 +62,7 @@ class Session:
         changes: bool = False,
         pushes: bool = False,
         rehearsed: bool = False,
+        policy: Policy | None = None,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
 
@@ -83,6 +85,7 @@ class Session:
             beginning=beginning,
             pushes=pushes,
             dry_run=self.dry_run and rehearsed,
+            policy=policy,
             tell=self.note,
         )
 

@@ -18,9 +18,13 @@ from gitpw.domain.board import Board
 from gitpw.domain.guard import Rules, violations
 from gitpw.domain.ids import TASK, ClaimId, TaskId, WorkerId
 from gitpw.domain.lock import GIVEN_BACK, Claim, Ended
+from gitpw.domain.policy import Guarding, Policy
 from gitpw.domain.worker import WorkerType
 
 NUMBER = re.compile(r"[0-9]{1,18}")
+
+UNGUARDED = Policy(policy=Guarding(critical=[]))
+"""The rules while nothing has landed yet: a repository begins with its critical files, and nobody could lock them."""
 
 
 class Stamp(NamedTuple):

@@ -99,22 +99,18 @@ class RemoteStore(GitStore):
             self.note_asked()
             return self.ref("refs/pw/remote/pw/main") or self.ref("refs/pw/remote/heads/main")
 
-    def deepen(self) -> None:
-        """Fetch the history that the first, shallow fetch left out."""
-        if (self.path / "shallow").exists():
-            done = self._git(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--unshallow",
-                "--",
-                self.remote,
-                self.ledger_ref,
-                timeout=600,
-            )
+    def deepen(self, by: int | None = None) -> bool:
+        """Fetch the history that the first, shallow fetch left out, or a part of it; False where nothing was."""
+        with self.lock():
+            if not (self.path / "shallow").exists():
+                return False
+            more = "--unshallow" if by is None else f"--deepen={by}"
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", more)
+            done = self._git("fetch", *options, "--", self.remote, self.ledger_ref, timeout=600)
             if done.status != 0:
                 raise self._unreachable(done.err, late=done.late)
             self._repo = None  # an open repository remembers where its history was cut off
+            return True
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = (), ref: str | None = None) -> Swap:
         """Push the new state if the remote still has the old one, with the user's branches if some are to move."""
