@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.services.ports import Context
+    from gitpw.services.receive import Gate
 
 
 def open_context(
@@ -71,6 +73,25 @@ def find_span(
     repo = GitRepo.discover(directory)
     found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
     return None if found is None else (GitCommits(repo), *found)
+
+
+def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
+    """The repository that receives a push, with what is in quarantine."""
+    from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.objects import GitObjects
+    from gitpw.adapters.span import policy_at
+    from gitpw.services.receive import Gate
+
+    repo = GitRepo.discover(directory)
+    return Gate(
+        objects=GitObjects(repo),
+        commits=GitCommits(repo),
+        repo=repo,
+        clock=SystemClock(),
+        policy_at=partial(policy_at, repo),
+        tell=tell,
+    )
 
 
 def free_at_a_glance() -> bool:

@@ -34,11 +34,11 @@ class GitCommits:
     ) -> list[Change]:
         """What the commits of `heads` change that aren't part of `without`, newest first.
 
-        With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
+        With `new`, those that no branch (but the ledger's own, `pw/*`) and no tag has yet. What of `without` isn't here has nothing to exclude.
         A merge counts where it differs from all its parents.
         """
         wanted = "".join(f"{line}\n" for line in (*heads, *(f"^{name}" for name in without)))
-        known = ["--not", "--branches", "--tags"] if new else []
+        known = ["--not", "--exclude=pw/*", "--branches", "--tags"] if new else []
         names = self._told("rev-list", "--topo-order", "--ignore-missing", "--stdin", *known, input=wanted)
         if not names:
             return []

@@ -92,7 +92,7 @@ def _link(objects: Objects, name: str) -> _Link:
 
 def _step(objects: Objects, link: _Link, now: datetime) -> Step:
     """Apply the operation again, and compare."""
-    operation = _operation(link, now)
+    operation = _operation(link.commit.name, json.dumps(link.entry.operation).encode(), now)
     if not link.commit.parents and isinstance(operation.request, Restore):
         return _restored(objects, link, operation, operation.request.above)
     parent = git.commit(objects, link.commit.parents[0]) if link.commit.parents else None
@@ -130,24 +130,36 @@ def _restored(objects: Objects, link: _Link, operation: Operation, above: int) -
     return Step(link.commit.name, Board(Empty()), board, operation, known[1])
 
 
-def _operation(link: _Link, now: datetime) -> Operation:
+def check_post(objects: Objects, name: str, identity: str, now: datetime) -> None:
+    """Whether an object is an operation posted for others to apply: a root commit with it as its message.
+
+    Raises `InvalidError` with what is wrong.
+    """
+    found = git.commit(objects, name)
+    if found is None or found.parents:
+        raise InvalidError(f"{name[:10]} is no posted operation: it is no commit of its own", hint=UPGRADE)
+    line = re.search(rb"^(?:Pw-Operation: )?(\{.*\})$", found.message, re.MULTILINE)
+    operation = _operation(name, line[1] if line is not None else b"", now)
+    if operation.id != identity:
+        raise InvalidError(f"{name[:10]} is operation {operation.id}, posted as {identity}", hint=UPGRADE)
+
+
+def _operation(name: str, raw: bytes, now: datetime) -> Operation:
+    """An operation that may be asked for: one that can be read, and isn't of the far future."""
     try:
-        operation = Operation.from_json(json.dumps(link.entry.operation).encode())
+        operation = Operation.from_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise _wrong(link, f"its operation can't be read: {where}: {first['msg']}", hint=UPGRADE) from error
-    check_clock(operation, now)
-    return operation
-
-
-def check_clock(operation: Operation, now: datetime) -> None:
-    """Refuse what was asked in the far future; raises `InvalidError`."""
+        raise InvalidError(
+            f"the operation of {name[:10]} can't be read: {where}: {first['msg']}", hint=UPGRADE
+        ) from error
     if operation.at > now + AHEAD:
         raise InvalidError(
             f"the clock of {operation.author.host} says {isoformat(operation.at)}, here it is {isoformat(now)}",
             hint="set that clock: leases are judged by it",
         )
+    return operation
 
 
 def _check_message(link: _Link, expected: str) -> None:

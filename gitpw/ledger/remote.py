@@ -16,10 +16,7 @@ from pathlib import Path
 
 from gitpw.errors import ConfigError, FailedError, OfflineError, PwError
 from gitpw.ledger.store import TIP, GitStore, Move, Swap
-from gitpw.ledger.transport import ELSEWHERE, Finished, Opened, Run, store_environment
-
-NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
-"""The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
+from gitpw.ledger.transport import ELSEWHERE, NAMESPACES, Finished, Opened, Run, store_environment
 
 PUSH_TIMEOUT = 120.0
 
