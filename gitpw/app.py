@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.services.gate import Gate
     from gitpw.services.ports import Context
-    from gitpw.services.receive import Gate
 
 
 def open_context(
@@ -80,16 +79,21 @@ def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
     from gitpw.adapters.clock import SystemClock
     from gitpw.adapters.commits import GitCommits
     from gitpw.adapters.objects import GitObjects
-    from gitpw.adapters.span import policy_at
-    from gitpw.services.receive import Gate
+    from gitpw.services.gate import Gate
 
     repo = GitRepo.discover(directory)
+
+    def policy_at(commit: str) -> Policy:
+        from gitpw.adapters.span import policy_at as read
+
+        return read(repo, commit)
+
     return Gate(
         objects=GitObjects(repo),
         commits=GitCommits(repo),
         repo=repo,
         clock=SystemClock(),
-        policy_at=partial(policy_at, repo),
+        policy_at=policy_at,
         tell=tell,
     )
 

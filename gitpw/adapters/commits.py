@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from gitpw.adapters.git import PLAIN
 from gitpw.adapters.process import complaint
-from gitpw.domain.review import Change, stamps
 from gitpw.errors import FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gitpw.adapters.git import GitRepo
+    from gitpw.domain.review import Change
 
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
 HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
@@ -73,6 +73,8 @@ def _parsed(out: bytes, mark: bytes) -> Iterator[Change]:
 
 
 def _change(head: bytes, files: list[str]) -> Change:
+    from gitpw.domain.review import Change, stamps
+
     name, when, said = head.decode(errors="replace").split(" ", 2)
     tasks, tokens, *by = said.split("\x1f")
     try:

@@ -13,7 +13,7 @@ from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
-    from gitpw.services.receive import Update
+    from gitpw.services.gate import Update
 
 
 CHAINED_ONLY = "GITPW_CHAINED_ONLY"
@@ -64,7 +64,7 @@ def pre_receive(session: Session) -> None:
 
 def _updates(lines: list[str]) -> list[Update]:
     """What git says of each ref: the commit it is at, the one it is to get, its name."""
-    from gitpw.services.receive import Update
+    from gitpw.services.gate import Update
 
     found = []
     for line in lines:

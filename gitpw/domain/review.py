@@ -59,11 +59,11 @@ class Span(NamedTuple):
 
 
 class Kind(StrEnum):
-    """What stands against a change."""
+    """What stands against a change, the gravest first."""
 
+    STALE = "stale"
     HELD = "held"
     NEEDS_LOCK = "needs_lock"
-    STALE = "stale"
     WAS_HELD = "was_held"
 
 
@@ -81,6 +81,11 @@ class Finding(NamedTuple):
     locked: str | None = None
     stamp: Stamp | None = None
     ending: Ended | None = None
+
+    @property
+    def about(self) -> tuple[object, ...]:
+        """What makes two findings the same, whichever commit they were found at."""
+        return self.kind, self.file, self.claim and self.claim.id, self.stamp
 
 
 class Ours:

@@ -134,9 +134,9 @@ def check(ctx: Context, commits: Commits, span: Span, *, strict_time: bool = Fal
     warnings = [found for found in was_held if found.file not in files]
     if span.landed:
         # A lock that was taken when the change was there already stands against nothing but the next one.
-        then = {_lock(found) for found in was_held}
-        warnings += [found for found in held if _lock(found) not in then]
-        held = [found for found in held if _lock(found) in then]
+        then = {found.about[1:] for found in was_held}
+        warnings += [found for found in held if found.about[1:] not in then]
+        held = [found for found in held if found.about[1:] in then]
     lacking = [found._replace(commit=lacked[found.file]) for found in lacking if found.file in lacked]
     violations = [*_stale(past, board, span, changes), *held, *lacking]
     if strict_time:
@@ -172,10 +172,6 @@ def _now(
     return held, [one for one in found if one.kind is Kind.NEEDS_LOCK]
 
 
-def _lock(found: Finding) -> tuple[str | None, ClaimId | None]:
-    return found.file, None if found.claim is None else found.claim.id
-
-
 def _own(ctx: Context, span: Span) -> set[ClaimId]:
     """The claims of this checkout, where it is its own work that is asked about."""
     if not span.here:
@@ -189,7 +185,7 @@ def _then(
     ctx: Context, past: Past, span: Span, changes: Sequence[Change]
 ) -> tuple[list[Finding], dict[str | None, str]]:
     """What others held when it was changed; and each file that was changed without an own lock on it then."""
-    held: dict[tuple[str | None, ClaimId | None], Finding] = {}
+    held: dict[tuple[object, ...], Finding] = {}
     lacked: dict[str | None, str] = {}
     for state, group in _by_state(past, changes):
         if state is None:
@@ -200,7 +196,7 @@ def _then(
         for found in standing(board, Ours(board, span.branch, changes), ctx.policy.policy, group):
             lacked.setdefault(found.file, found.commit)
             if found.claim is not None:
-                held.setdefault(_lock(found), found._replace(kind=Kind.WAS_HELD))
+                held.setdefault(found.about, found._replace(kind=Kind.WAS_HELD))
     return list(held.values()), lacked
 
 
