@@ -185,6 +185,7 @@ def _then(
     ctx: Context, past: Past, span: Span, changes: Sequence[Change]
 ) -> tuple[list[Finding], dict[str | None, str]]:
     """What others held when it was changed; and each file that was changed without an own lock on it then."""
+    own = _own(ctx, span)
     held: dict[tuple[object, ...], Finding] = {}
     lacked: dict[str | None, str] = {}
     for state, group in _by_state(past, changes):
@@ -193,7 +194,7 @@ def _then(
                 lacked |= {file: change.commit for file in change.files if file not in lacked}
             continue
         board = Board(ctx.ledger.store.cells(state))
-        for found in standing(board, Ours(board, span.branch, changes), ctx.policy.policy, group):
+        for found in standing(board, Ours(board, span.branch, changes, claims=own), ctx.policy.policy, group):
             lacked.setdefault(found.file, found.commit)
             if found.claim is not None:
                 held.setdefault(found.about, found._replace(kind=Kind.WAS_HELD))
