@@ -69,10 +69,10 @@ def check(
     if output is not None:
         _write(output, _report(checked, form))
         form = "text"
-    elif form != "text":
-        session.raw(_report(checked, form))
+    elif form != "text" and (report := _report(checked, form)):
+        session.raw(report)
     session.aged(checked.as_of, context)
-    _answer(session, checked, quietly=form != "text")
+    _answer(session, checked, form)
 
 
 def _form(session: Session, form: str | None, output: str | None) -> str:
@@ -108,8 +108,8 @@ def _write(path: str, text: str) -> None:
         raise FailedError(f"{path} can't be written: {error.strerror}") from error
 
 
-def _answer(session: Session, checked: Checked, *, quietly: bool) -> None:
-    """For people and as JSON; `quietly` where the findings were told already."""
+def _answer(session: Session, checked: Checked, form: str) -> None:
+    """For people and as JSON, where the findings weren't told in another form already."""
     from gitpw.services.findings import public, told, way_out
 
     span = checked.span
@@ -122,7 +122,7 @@ def _answer(session: Session, checked: Checked, *, quietly: bool) -> None:
         "violations": [public(found) for found in checked.violations],
         "warnings": [public(found) for found in checked.warnings],
     }
-    if not quietly and not session.json:
+    if form == "text" and not session.json:
         for line in _told(checked.warnings):
             session.note(f"warning: {line}")
         for found in checked.violations:
@@ -130,6 +130,9 @@ def _answer(session: Session, checked: Checked, *, quietly: bool) -> None:
             if way_out(found) != way_out(checked.violations[0]):
                 session.complain(f"  hint: {way_out(found)}")
     of = f"{counted(checked.commits, 'commit')}{f' for {span.branch}' if span.branch else ''}"
+    if not checked.violations and form == "sarif":
+        session.note(f"{of}: allowed")
+        return
     if not checked.violations:
         session.report(data, f"{of}: allowed", brief=[])
         return
