@@ -129,7 +129,18 @@ def _finished(
         )
         raise
     ctx.ledger.journal.close(operation)
+    _keep_hooks(ctx)
     return Claimed(task, mine, path, mine.branch, [], told)
+
+
+def _keep_hooks(ctx: Context) -> None:
+    """Work begins: hook managers write over our hooks, and a new worktree may have a hooks folder of its own."""
+    if ctx.dry_run:
+        return
+    try:
+        ctx.hooks.keep()
+    except PwError as error:
+        ctx.tell(f"hooks: {error.message}")
 
 
 def _worktree(ctx: Context, task: Task, mine: Claim) -> tuple[str, str]:

@@ -156,6 +156,9 @@ class Hooks(Protocol):
     def install(self) -> Sequence[str]:
         """Put our shims in place, chained to what is there; the hooks that are new. Run again, it repairs."""
 
+    def keep(self) -> Sequence[str]:
+        """Install again, if they ever were, what others have written over or a new worktree lacks; what that was."""
+
     def uninstall(self) -> Sequence[str]:
         """Take the shims out and put back what was there, byte for byte; the hooks that were taken out."""
 
