@@ -13,6 +13,7 @@ from gitpw.adapters.git import GitRepo
 
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.server import ServerHooks
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
@@ -96,6 +97,13 @@ def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
         policy_at=policy_at,
         tell=tell,
     )
+
+
+def open_server(directory: str | None) -> ServerHooks:
+    """The hooks of a bare repository that people push to."""
+    from gitpw.adapters.server import ServerHooks
+
+    return ServerHooks(GitRepo.discover(directory))
 
 
 def free_at_a_glance() -> bool:
@@ -218,7 +226,7 @@ def _check_beginning(repo: GitRepo, chosen: str | None) -> None:
     if repo.root is None:
         raise InvalidError(
             "a bare repository needs no set-up",
-            hint="run 'git pw init' in a clone of it, or in one of its worktrees",
+            hint="run 'git pw init' in a clone; 'git pw init --server' guards what is pushed to here",
         )
     remotes = repo.remotes()
     if chosen is None and remotes:

@@ -22,9 +22,12 @@ from gitpw.adapters.process import CLEAN, run
 from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
-__all__ = ["BEFORE", "NAMES", "GitHooks", "write_trailers"]
+__all__ = ["BEFORE", "NAMES", "SERVER", "GitHooks", "own_program", "write_trailers"]
 
 NAMES = ("pre-commit", "prepare-commit-msg", "commit-msg", "pre-push", "post-commit")
+
+SERVER = ("pre-receive",)
+"""Those of a bare repository that people push to; see `server.py`."""
 
 DEFAULT = ""
 """Stands for the repository's own folder where a value of `core.hooksPath` is expected."""
@@ -35,7 +38,7 @@ class GitHooks:
 
     def __init__(self, repo: GitRepo, program: str | None = None) -> None:
         self._repo = repo
-        self._program = program if program is not None else _own_program()
+        self._program = program if program is not None else own_program()
         self._git_dir = Path(repo.common_dir)
         self._memory = self._git_dir / "pw" / "hooks.json"
 
@@ -65,11 +68,13 @@ class GitHooks:
         memory = self._remembered()
         values = dict.fromkeys([self._value(), *memory, DEFAULT])
         folders = [folder for value in values for folder in self._folders(value)]
-        if not memory and not any(is_there(folder / name) for folder in folders for name in NAMES):
+        if not memory and not any(
+            is_there(folder / name) for folder in folders for name in (*NAMES, *SERVER)
+        ):
             return []
         with locked(str(self._memory.with_suffix(".lock"))):
             try:
-                gone = {name for folder in folders for name in NAMES if take_out(folder / name)}
+                gone = {name for folder in folders for name in (*NAMES, *SERVER) if take_out(folder / name)}
             except OSError as error:
                 raise FailedError(
                     f"the hooks can't be written: {error.strerror}: {error.filename}"
@@ -77,7 +82,7 @@ class GitHooks:
             for folder in sorted({path for made in memory.values() for path in made}, key=len, reverse=True):
                 _remove_empty(self._git_dir / folder)
             self._memory.unlink(missing_ok=True)
-        return [name for name in NAMES if name in gone]
+        return [name for name in (*NAMES, *SERVER) if name in gone]
 
     def problems(self) -> list[str]:
         """Why hooks would not fire, in words, with what to do; empty where all is well."""
@@ -244,7 +249,7 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _own_program() -> str:
+def own_program() -> str:
     """The git-pw beside the Python that runs this; empty where there is none, and PATH must do."""
     beside = Path(sys.executable).parent / "git-pw"
     return str(beside) if beside.is_file() else shutil.which("git-pw") or ""
