@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId
+from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import Complete, Land, Push
 from gitpw.domain.policy import Policy
-from gitpw.domain.review import UNGUARDED, Change, Finding, Kind, Ours, outdated, standing
+from gitpw.domain.review import UNGUARDED, Finding, Kind, Ours, outdated, standing
 from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.audit import Step
 from gitpw.services.findings import public, told, way_out
@@ -67,31 +68,36 @@ def _based(gate: Gate, branch: str) -> Base:
 
 
 def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, base: Base) -> Iterator[Finding]:
-    """What stands against the commits that a ref gets: those new to the base branch, or else to all branches and tags.
+    """What stands against the commits that a ref gets: those that no branch and no tag has yet.
 
-    A branch that moves together with an operation of its own claim is judged by the states around that: what is
-    released in this very push had been held for these commits.
+    The base branch isn't to get a file that somebody holds, though the commit be known by another branch. A branch
+    that moves together with an operation of its own claim is judged by the states around that: what is released in
+    this very push had been held for these commits.
     """
-    onto = update.ref == base.ref and update.old is not None
     heads = [update.new] if update.new else []
-    changes = gate.commits.changes(heads, [update.old] if onto and update.old else (), new=not onto)
+    onto = update.old if update.ref == base.ref else None
+    new = gate.commits.changes(heads, new=True)
+    changes = gate.commits.changes(heads, [onto]) if onto else new
     if not changes:
         return
     branch = update.ref.removeprefix(HEADS) if update.ref.startswith(HEADS) else None
     own = [step for step in steps if _moves(step, update, base)]
     tasks = {TaskId(task) for step in own for task in step.outcome.tasks}
+    if onto:
+        tasks |= {merge.task_id for merge in board.merges() if merge.state is MergeState.LANDING}
     states = [state for step in own for state in (step.before, step.after)] or [board]
-    first, *others = (_standing(state, branch, changes, base.policy, tasks) for state in states)
+
+    def verdict(state: Board) -> list[Finding]:
+        ours = Ours(state, branch, changes, tasks=tasks)
+        held = [one for one in standing(state, ours, base.policy.policy, changes) if one.kind is Kind.HELD]
+        lacking = standing(state, ours, base.policy.policy, new)
+        return [*held, *(one for one in lacking if one.kind is Kind.NEEDS_LOCK)]
+
+    first, *others = map(verdict, states)
     for found in first:
-        if all(found.file in {other.file for other in verdict} for verdict in others):
+        if all(found.file in {one.file for one in other} for other in others):
             yield found
     yield from outdated(board, branch, changes, tasks)
-
-
-def _standing(
-    board: Board, branch: str | None, changes: Sequence[Change], policy: Policy, tasks: set[TaskId]
-) -> list[Finding]:
-    return standing(board, Ours(board, branch, changes, tasks=tasks), policy.policy, changes)
 
 
 def _moves(step: Step, update: Update, base: Base) -> bool:

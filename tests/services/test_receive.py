@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitpw.domain.ids import TaskId, WorkerId
+from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import (
     Add,
     Complete,
@@ -239,6 +240,18 @@ def test_critical_files(server: Server) -> None:
     assert "may be changed only under an exclusive lock" in error.message
 
 
+def test_critical_file_that_was_locked_when_it_came(server: Server) -> None:
+    """What a branch got under a lock may be merged when the lock has ended; what the merge itself changes needs one."""
+    server.policies = {A: Policy(policy=Guarding(critical=["c"]))}
+    server.commit(B, "c")
+    server.known = {B}
+    server.push(("refs/heads/main", A, B))
+    server.changes[C] = [Change(C, NOON, ("d",)), *server.changes[B]]
+    server.push(("refs/heads/main", A, C))
+    server.changes[C] = [Change(C, NOON, ("c",)), *server.changes[B]]
+    refusal(InvalidError, lambda: server.push(("refs/heads/main", A, C)))
+
+
 def test_strict(server: Server) -> None:
     """Strict rules ask for a lock on every file."""
     server.policies = {A: Policy(policy=Guarding(critical=[], enforce="strict", ignore=["*.md"]))}
@@ -363,6 +376,25 @@ def test_two_landings_at_once(server: Server) -> None:
     for task, head in ((ONE, B), (TWO, C)):
         server.pushed.do(Land(landings=(Landing(task=task, head=head, commit=C),)), "merger")
     server.push(server.ledger(), ("refs/heads/main", A, server.commit(C, "a", "b")))
+
+
+def test_landing_in_two_pushes(server: Server) -> None:
+    """Where branch and ledger can't move in one push, what the ledger says is landing may land."""
+    server.pushed.do(Complete(task=ONE, head=B))
+    board = server.pushed.state.board
+    (entry,) = board.merges()
+    board.put_merge(entry.but(state=MergeState.LANDING))
+    server.pushed.tip = server.pushed.pile.commit(
+        server.pushed.pile.tree(
+            {**server.pushed.state.cells.contents, **{k: v or b"" for k, v in board.changes.items()}}
+        ),
+        "landing",
+        server.old or "",
+    )
+    server.settled()
+    server.push(("refs/heads/main", A, server.commit(C, "a")))
+    refusal(HeldError, lambda: server.push(("refs/heads/main", A, server.commit(C, "a", "b"))))
+    refusal(HeldError, lambda: server.push(("refs/heads/x", None, server.commit(C, "a"))))
 
 
 def test_branch_is_judged_by_the_new_state(server: Server) -> None:
