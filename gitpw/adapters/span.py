@@ -42,6 +42,7 @@ class Finder:
         asked = self._ci.asked if self._ci is not None else Asked()
         if asked.gone and head is None:
             return None
+        self._remote = self._ledgers_remote()
         tip = self._head(head or asked.head)
         if tip is None:
             return None
@@ -52,6 +53,14 @@ class Finder:
         span = Span(tip, before, named, base or target, landed, here=tip == self._repo.resolve("HEAD"))
         self._make_whole(span)
         return Found(span, UNGUARDED if rules is None else policy_at(self._repo, rules))
+
+    def _ledgers_remote(self) -> str | None:
+        """The remote that the rules name, where several are there: a fork's clone is compared with what it forked."""
+        if self._repo.config("pw.remote") is not None or len(self._repo.remotes()) < 2:  # noqa: PLR2004
+            return self._remote
+        tip = self._tip(self._repo.default_branch(self._remote))
+        named = policy_at(self._repo, tip).remote if tip is not None else None
+        return named if named in self._repo.remotes() else self._remote
 
     def _head(self, name: str) -> str | None:
         """The newest commit; None where nothing has been committed yet."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitpw.cli.commands import command, option
 from gitpw.cli.output import counted
-from gitpw.errors import FailedError, InvalidError, UsageError
+from gitpw.errors import FailedError, InvalidError, OfflineError, UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
@@ -64,7 +64,12 @@ def check(
         session.answer({"commits": 0, "violations": [], "warnings": []}, "there is nothing to check")
         return
     commits, span, policy = found
-    context = session.open(policy=policy)
+    try:
+        context = session.open(policy=policy)
+    except OfflineError as error:
+        raise OfflineError(
+            f"{error.message}: the locks can't be known", hint="run the check again when it can be reached"
+        ) from error
     checked = run(context, commits, span, strict_time=strict_time)
     if output is not None:
         _write(output, _report(checked, form))

@@ -178,6 +178,22 @@ def test_base_that_the_rules_name(shop: Shop) -> None:
     assert (span.base, span.without) == ("develop", (shop.at("origin/develop"),))
 
 
+def test_fork(shop: Shop, tmp_path: Path) -> None:
+    """In a fork's clone the rules name the remote that has the ledger: its base branch is the one that counts."""
+    git("checkout", "-q", "main", cwd=shop.work)
+    shop.commit(".gitpw.toml", 'remote = "upstream"\n')
+    git("push", "-q", "origin", "main", cwd=shop.work)
+    upstream = clone(shop.bare, tmp_path / "upstream.git")
+    git("remote", "add", "upstream", upstream, cwd=shop.work)
+    git("commit", "-q", "--allow-empty", "-m", "Upstream", cwd=upstream)
+    git("fetch", "-q", "upstream", cwd=shop.work)
+    git("merge", "-q", "upstream/main", cwd=shop.work)
+    shop.commit("two")
+    assert files(shop.work, find(shop.work)) == ["two"]
+    git("config", "pw.remote", "origin", cwd=shop.work)
+    assert find(shop.work).span.without == (shop.at("origin/main"),)
+
+
 # in clones that CI makes
 
 
