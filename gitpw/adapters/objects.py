@@ -19,18 +19,28 @@ LARGEST = 1 << 26
 """Bytes; nothing that is read here comes near that, unless somebody wants to fill our memory."""
 
 
+KEPT = 1 << 24
+"""Bytes that are remembered: the next state shares almost all with the one before."""
+
+
 class GitObjects:
-    """Reads objects by name, one after the other; what was read is kept."""
+    """Reads objects by name, one after the other; what was read lately is kept."""
 
     def __init__(self, repo: GitRepo) -> None:
         self._repo = repo
         self._git: subprocess.Popen[bytes] | None = None
         self._known: dict[str, Object | None] = {}
+        self._held = 0
 
     def read(self, name: str) -> Object | None:
         """The object that a name stands for; None where there is none. Raises `FailedError` for a monster."""
         if name not in self._known:
-            self._known[name] = self._asked(name)
+            found = self._asked(name)
+            self._held += len(found.content) if found is not None else 0
+            if self._held > KEPT:
+                self._known.clear()
+                self._held = 0
+            self._known[name] = found
         return self._known[name]
 
     def close(self) -> None:

@@ -49,7 +49,11 @@ class _Link(NamedTuple):
 def board_of(objects: Objects, name: str) -> Board | None:
     """The state that a commit, or a ref, holds; None where it isn't there."""
     found = git.commit(objects, name)
-    return None if found is None else Board(TreeCells(objects, found.tree))
+    return None if found is None else _state(objects, found)
+
+
+def _state(objects: Objects, commit: git.Commit | None) -> Board:
+    return Board(Empty() if commit is None else TreeCells(objects, commit.tree))
 
 
 def audited(
@@ -95,11 +99,12 @@ def _step(objects: Objects, link: _Link, now: datetime) -> Step:
     operation = _operation(link.commit.name, json.dumps(link.entry.operation).encode(), now)
     if not link.commit.parents and isinstance(operation.request, Restore):
         return _restored(objects, link, operation, operation.request.above)
-    parent = git.commit(objects, link.commit.parents[0]) if link.commit.parents else None
-    cells = Empty() if parent is None else TreeCells(objects, parent.tree)
-    board = Board(cells)
-    outcome = apply(board, operation)
     verb = operation.request.verb
+    if isinstance(operation.request, Restore):
+        raise _wrong(link, "a restored ledger begins anew, without the history before it")
+    parent = git.commit(objects, link.commit.parents[0]) if link.commit.parents else None
+    board, before = _state(objects, parent), _state(objects, parent)
+    outcome = apply(board, operation)
     if not isinstance(outcome, Done):
         raise _wrong(link, f"{verb} by {operation.author.worker} is refused: {outcome.message}", outcome.hint)
     if not outcome.changed:
@@ -107,15 +112,14 @@ def _step(objects: Objects, link: _Link, now: datetime) -> Step:
     _check_message(link, message(board, operation, outcome))
     if tree_name(objects, parent and parent.tree, board.changes) != link.commit.tree:
         raise _wrong(link, f"its state is not what '{verb}' makes of the one before")
-    after = Board(TreeCells(objects, link.commit.tree))
-    step = Step(link.commit.name, Board(cells), after, operation, outcome)
+    step = Step(link.commit.name, before, _state(objects, link.commit), operation, outcome)
     _check_takeovers(step, board, link, now)
     return step
 
 
 def _restored(objects: Objects, link: _Link, operation: Operation, above: int) -> Step:
     """A state without history: it is what it says if all of it can be read and it bears the marks of its operation."""
-    board = Board(TreeCells(objects, link.commit.tree))
+    board = _state(objects, link.commit)
     meta = board.meta if board.begun else None
     if meta is None or meta.restored is None:
         raise _wrong(link, "it isn't marked as restored")
@@ -127,7 +131,7 @@ def _restored(objects: Objects, link: _Link, operation: Operation, above: int) -
     if meta.counter != meta.restored + meta.leap + 1 or meta.counter <= above:
         raise _wrong(link, f"its counter is {meta.counter}, restored from {meta.restored}")
     _check_message(link, message(board, operation, known[1]))
-    return Step(link.commit.name, Board(Empty()), board, operation, known[1])
+    return Step(link.commit.name, _state(objects, None), board, operation, known[1])
 
 
 def check_post(objects: Objects, name: str, identity: str, now: datetime) -> None:

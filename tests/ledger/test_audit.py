@@ -459,6 +459,12 @@ def test_restored_over_another(pushed: Pushed) -> None:
     assert audited(pushed.pile, pushed.tip, root, LATER, restart=True)
 
 
+def test_restored_with_its_history(pushed: Pushed) -> None:
+    """A restored ledger is a new beginning: as a next state, it would only make the counter jump."""
+    operation = pushed.state.operation(Restore(reason="for fun"))
+    wrong(pushed, pushed.made(pushed.state.cells, operation, pushed.tip), "begins anew")
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"restored": None}, {"leap": 7}, {"counter": 3}, {"operation": "f" * 32}, {"format": {"major": 9}}],
