@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gitpw.domain.policy import Policy
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
-    from gitpw.services.ports import Context
+    from gitpw.services.ports import Context, Workshop
 
 
 def open_context(
@@ -122,7 +122,18 @@ def _assembled(
         dry_run=dry_run,
         joined=joined,
         environment=os.environ,
+        workshop=lambda: _workshop(repo),
     )
+
+
+def _workshop(repo: GitRepo) -> Workshop:
+    """What merging needs, imported when it is."""
+    from gitpw.adapters.integrate import GitIntegrator
+    from gitpw.adapters.policy import parse_policy
+    from gitpw.adapters.testbed import Testbed
+    from gitpw.services.ports import Workshop
+
+    return Workshop(GitIntegrator(repo), Testbed(repo), parse_policy)
 
 
 def _remote(repo: GitRepo, policy: Policy | None) -> str | None:

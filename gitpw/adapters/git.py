@@ -286,7 +286,7 @@ class GitRepo:
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected, and nobody has it checked out."""
         ref = f"refs/heads/{branch}"
-        if self._in_use(ref) or self.git("update-ref", "-d", ref, expected).status:
+        if self.in_use(ref) or self.git("update-ref", "-d", ref, expected).status:
             return False
         self.git("config", "--local", "--remove-section", f"branch.{branch}")
         return True
@@ -385,7 +385,7 @@ class GitRepo:
         note = f"\tbranch '{branch}' of {url}\n"
         return os.fsencode(note) in (read(str(fetch_head), 1 << 24) or b"")
 
-    def _in_use(self, ref: str) -> bool:
+    def in_use(self, ref: str) -> bool:
         """Whether a checkout is on this branch, or in the middle of rebasing it."""
         folders = [Path(self.common_dir), *Path(self.common_dir, "worktrees").glob("*")]
         names = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")

@@ -109,7 +109,7 @@ class Line(Record):
     """What holds for the queue as a whole.
 
     `ranks` and `resumes` count what people did; `landed` is the commit that the queue last moved the base branch to,
-    whose tests were green.
+    and `tests` says by which tests it was green.
     """
 
     merger: Merger | None = None
@@ -119,3 +119,4 @@ class Line(Record):
     ranks: int = 0
     resumes: int = 0
     landed: str | None = None
+    tests: str | None = None

@@ -62,9 +62,13 @@ def merging(board: Board, operation: Operation, request: Merging) -> Outcome:
     )
     freeze = line.freeze if line.freeze is not None and line.freeze.commit == request.base else None
     board.put_line(line.but(merger=merger, freeze=freeze))
-    _marked(board, operation, request.marks)
+    if not request.keep:
+        _marked(board, operation, request.marks)
+    back = [one.task for one in request.back if _returned(board, operation, one)]
     return Done(
-        token=token, tasks=tuple(mark.task for mark in request.marks), detail={"renewed": bool(request.token)}
+        token=token,
+        tasks=tuple(mark.task for mark in request.marks),
+        detail={"renewed": request.token is not None, "returned": back},
     )
 
 
@@ -151,7 +155,7 @@ def _marked(board: Board, operation: Operation, marks: Sequence[Mark]) -> None:
 def land(board: Board, operation: Operation, request: Land) -> Outcome:
     """Record what was merged: the locks are free and the dependents ready."""
     lost = _not_current(board, request.token) or (
-        _obstacle(board, request.landings, request.onto) if request.commit is not None else None
+        _obstacle(board, request.landings, request.onto) if request.onto is not None else None
     )
     if lost is not None:
         return lost
@@ -163,7 +167,7 @@ def land(board: Board, operation: Operation, request: Land) -> Outcome:
         landed_task(board, operation, landing.task, "merged", landing.commit)
         landed.append(landing.task)
     if request.commit is not None:
-        board.put_line(board.line.but(landed=request.commit))
+        board.put_line(board.line.but(landed=request.commit, tests=request.tests))
     back = _judged(board, operation, request)
     return Done(
         tasks=tuple(landed),

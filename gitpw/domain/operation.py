@@ -253,7 +253,7 @@ class Merging(Record):
     """Run the queue from now on, or go on running it by `token`.
 
     `gone` is the token of the merger of the same clone, which is known to have ended; `base` is where the base branch
-    stands: it was red at another commit, which says nothing of this one.
+    stands: that it was red at another commit says nothing of this one. With `keep`, the marks of before stand.
     """
 
     verb: Literal["merging"] = "merging"
@@ -263,6 +263,8 @@ class Merging(Record):
     gone: int | None = None
     base: str | None = None
     marks: tuple[Mark, ...] = ()
+    keep: bool = False
+    back: tuple[Back, ...] = ()
 
 
 class Judged(Record):
@@ -277,14 +279,15 @@ class Judged(Record):
 class Land(Judged):
     """Record what was merged.
 
-    With `commit`, the base branch moves from `onto` to that commit together with this operation, and it holds for
-    all of the landings or for none. Without, it is there already.
+    With `onto`, the base branch moves from there to `commit` together with this operation, and it holds for all of
+    the landings or for none. Without, their work is there already. `tests` stands for the tests that were green.
     """
 
     verb: Literal["land"] = "land"
     landings: tuple[Landing, ...]
     onto: str | None = None
     commit: str | None = None
+    tests: str | None = None
 
 
 class Intend(Record):

@@ -55,6 +55,9 @@ class LocalStore(GitStore):
             transaction.set_target(LOCAL, pygit2.Oid(hex=new))
         return Swap.DONE
 
+    def push(self, moves: Sequence[Move]) -> None:
+        """Nothing to do: the branches are in this very repository."""
+
     def _moved(self, commit: str) -> bool:
         return Board(self.cells(commit)).meta.moved
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gitpw.domain.checkout import Own, Worktree
 from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
 from gitpw.ledger.ledger import Ledger
@@ -19,8 +21,11 @@ __all__ = [
     "Context",
     "Files",
     "Hooks",
+    "Integrator",
     "Own",
     "Repo",
+    "Testbed",
+    "Workshop",
     "Worktree",
     "Worktrees",
 ]
@@ -167,6 +172,94 @@ class Files(Protocol):
         """Another `git-pw` that comes first on PATH."""
 
 
+class Integrator(Protocol):
+    """Builds tasks' work onto the base branch, in memory: no checkout, index or branch of anybody's is touched."""
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit."""
+
+    def text(self, commit: str, path: str) -> str | None:
+        """A file's content in a commit; None where there is none."""
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here."""
+
+    def ancestor(self, one: str, of: str) -> bool:
+        """Whether a commit is contained in another."""
+
+    def tips(self, remote: str | None, branches: Sequence[str]) -> dict[str, str]:
+        """Where branches stand on the remote, or here; raises `OfflineError`."""
+
+    def bring(self, remote: str, tips: dict[str, str]) -> None:
+        """Fetch the commits of these branches, as far as they aren't here; raises `OfflineError`."""
+
+    def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:
+        """The commits of `tip` that `head` hasn't and that changed these files, newest first."""
+
+    def conflicts(self, tip: str, work: Work) -> list[Conflict]:
+        """Where work conflicts with a commit, file by file."""
+
+    def build(self, onto: str, work: Work, strategy: Strategy) -> Built | Clash:
+        """The work on top of a commit, or where it conflicts with it."""
+
+    def commit_tree(self, onto: str, work: Work, tree: str, strategy: Strategy) -> Built:
+        """The whole work as one commit with a given tree."""
+
+    def advance(self, branch: str, old: str, new: str) -> str | None:
+        """Move a local branch, with its clean checkout if it has one; why that can't be done now."""
+
+
+class Testbed(Protocol):
+    """The merger's own worktree, and what runs in it."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only merger of this clone; raises `ContendedError`."""
+
+    def place(self) -> str:
+        """A random id of this clone."""
+
+    def results(self) -> dict[str, list[int]]:
+        """What earlier runs said: how often each was green and red."""
+
+    def keep(self, results: dict[str, list[int]]) -> None:
+        """Remember them."""
+
+    def test(
+        self,
+        commit: str,
+        commands: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str],
+        show: Callable[[str], None],
+        beat: Callable[[], None],
+    ) -> Tested:
+        """Run commands on a commit until one fails; `beat` is called once a second, what it raises ends them."""
+
+    def resolve(
+        self,
+        onto: str,
+        head: str,
+        command: str,
+        *,
+        timeout: float,
+        env: Mapping[str, str],
+        beat: Callable[[], None],
+    ) -> str | None:
+        """Merge two commits with a command's help; the tree, None where conflicts are left."""
+
+    def tail(self, log: str) -> str:
+        """The end of a log."""
+
+
+class Workshop(NamedTuple):
+    """What merging needs; `rules` reads the policy's text."""
+
+    integrator: Integrator
+    testbed: Testbed
+    rules: Callable[[str, str], Policy]
+
+
 @dataclass(frozen=True)
 class Context:
     """Who asks, from where, of which ledger, by which rules.
@@ -191,3 +284,4 @@ class Context:
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    workshop: Callable[[], Workshop] | None = None
