@@ -193,6 +193,32 @@ class GitRepo:
         """The files that differ between two commits, both ends of a rename."""
         return _names(self._told("diff-tree", "-r", *PLAIN, "--end-of-options", base, head))
 
+    def own_changes(self, head: str, tip: str, base: str | None) -> list[str]:
+        """The files in which the work up to `head` differs from what it was built on: a base branch now at `tip`.
+
+        That is the newest commit of the base branch which the work contains, or, where it began at something that
+        the base branch hasn't, `base`.
+        """
+        apart = base is not None and self.ancestor(base, head) and not self.ancestor(base, tip)
+        shared = self.git("merge-base", "--end-of-options", tip, head).out.decode().strip()
+        start = base if apart or not shared else shared
+        return [] if start is None else self.changed(start, head)
+
+    def point_branch(self, branch: str, head: str) -> None:
+        """Make a local branch, or move it forward; raises `FailedError` where that would lose commits."""
+        ref = f"refs/heads/{branch}"
+        old = self.resolve(ref)
+        if old == head:
+            return
+        if self.in_use(ref) or (old is not None and not self.ancestor(old, head)):
+            raise FailedError(
+                f"branch {branch} is at {(old or head)[:12]}, which {head[:12]} doesn't contain",
+                hint=f"check {branch} out and put the work on it, or rename it",
+            )
+        done = self.git("update-ref", "--end-of-options", ref, head, old or "0" * len(head))
+        if done.status:
+            raise FailedError(f"branch {branch} can't be made: {complaint(done.err)}")
+
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another; what isn't here is not."""
         return self.git("merge-base", "--is-ancestor", one, of).status == 0

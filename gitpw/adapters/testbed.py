@@ -1,7 +1,4 @@
-"""The merger's own worktree and what runs in it: tests, in a process group that ends with them.
-
-A watchdog, a shell that waits for the end of a pipe, ends the group where the merger itself was killed.
-"""
+"""The merger's own worktree, what runs in it, and what came of it before."""
 
 from __future__ import annotations
 
@@ -9,32 +6,21 @@ import json
 import os
 import re
 import secrets
-import selectors
-import signal
-import subprocess
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from gitpw.adapters.disk import locked, read, replace
 from gitpw.adapters.git import GitRepo
-from gitpw.adapters.process import CLEAN, Finished, complaint, merged, run
+from gitpw.adapters.process import CLEAN, Finished, complaint, run
+from gitpw.adapters.supervise import Followed, supervise
 from gitpw.domain.integration import Tested
 from gitpw.errors import ContendedError, FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-GRACE = 2.0
-"""Seconds between INT, TERM and KILL."""
-
-BEAT = 1.0
-"""Seconds between two looks at whether the tests may go on."""
-
-LINGER = 0.5
-"""Seconds to wait for what is left in a pipe whose writer has ended."""
 
 KEPT = 200
 """Logs."""
@@ -47,12 +33,6 @@ TAIL = 4_000
 
 PATIENCE = 30.0
 """Seconds to wait for what a killed merger has left running."""
-
-WATCHDOG = """
-read -r word
-[ "$word" = done ] && exit
-for signal in INT TERM KILL; do kill -$signal -- "-$1" 2>/dev/null || exit 0; sleep 2; done
-"""
 
 STEERING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """Colours and the like: the log keeps them, people's lines do without."""
@@ -148,7 +128,7 @@ class Testbed:
                 file.write(f"$ {command}\n".encode())
                 file.flush()
                 left = timeout - (time.monotonic() - began)
-                why = self._run(command, max(left, 0.0), env, file, show, beat, held.file)
+                why = self._run(command, env, Followed(max(left, 0.0), file, _shown(show), beat), held.file)
                 file.write(f"[{why or 'green'}]\n".encode())
                 if why:
                     break
@@ -173,7 +153,7 @@ class Testbed:
             files = [os.fsdecode(name) for name in told.split(b"\0") if name]
             names = {**env, "GITPW_CONFLICTS": "\n".join(files)}
             try:
-                why = self._run(command, timeout, names, file, lambda _: None, beat, held.file)
+                why = self._run(command, names, Followed(timeout, file, lambda _: None, beat), held.file)
                 if why or any(_unsolved(self.path / name) for name in files):
                     return None
                 self._must("add", "--all")
@@ -181,35 +161,8 @@ class Testbed:
             finally:
                 self._git("reset", "--quiet", "--hard", onto)
 
-    def _run(
-        self,
-        command: str,
-        timeout: float,
-        env: Mapping[str, str],
-        log: IO[bytes],
-        show: Callable[[str], None],
-        beat: Callable[[], None],
-        lock: int,
-    ) -> str:
-        """Run one command; why it isn't green."""
-        process = subprocess.Popen(
-            ["sh", "-c", command],
-            cwd=self.path,
-            env=merged({**CLEAN, **env}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        with _watched(process.pid, lock):
-            try:
-                late = _followed(process, time.monotonic() + timeout, log, show, beat)
-            finally:
-                end_group(process)
-        if late:
-            return f"stopped after {timeout:.0f} s"
-        status = process.returncode
-        return "" if status == 0 else f"signal {-status}" if status < 0 else f"exit {status}"
+    def _run(self, command: str, env: Mapping[str, str], followed: Followed, lock: int) -> str:
+        return supervise(command, cwd=str(self.path), env={**CLEAN, **env}, followed=followed, lock=lock)
 
     def _make(self, commit: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -246,94 +199,8 @@ def _unsolved(path: Path) -> bool:
     return any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in content.split(b"\n"))
 
 
-@contextmanager
-def _watched(group: int, lock: int) -> Iterator[None]:
-    """As long as this lasts, the end of this process is the end of the group, and the lock is held until then."""
-    read, write = os.pipe()
-    os.set_inheritable(write, False)
-    dog = subprocess.Popen(
-        ["sh", "-c", WATCHDOG, "sh", str(group)],
-        stdin=read,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=(lock,),
-    )
-    os.close(read)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.write(write, b"done\n")
-        os.close(write)
-        dog.wait()
-
-
-def _followed(
-    process: subprocess.Popen[bytes],
-    until: float,
-    log: IO[bytes],
-    show: Callable[[str], None],
-    beat: Callable[[], None],
-) -> bool:
-    """Pass on what a program says until it ends; whether the time was up."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    pipe = process.stdout.fileno()
-    rest = b""
-    next_beat = time.monotonic() + BEAT
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        ended: float | None = None
-        while True:
-            now = time.monotonic()
-            if process.poll() is not None and ended is None:
-                ended = now
-            if now > until and ended is None:
-                return True
-            if now >= next_beat:
-                beat()
-                next_beat = now + BEAT
-            ready = selector.select(0.05 if ended is not None else min(BEAT, max(until - now, 0.0), 0.2))
-            chunk = os.read(pipe, 1 << 16) if ready else None
-            if chunk:
-                log.write(chunk)
-                log.flush()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    show(_plain(line))
-            elif chunk == b"" or (ended is not None and now - ended > LINGER):
-                break
-        if rest:
-            show(_plain(rest))
-    while process.poll() is None:  # it closed its output and goes on
-        if time.monotonic() > until:
-            return True
-        beat()
-        time.sleep(0.1)
-    return False
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all of its group: INT, TERM, KILL."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        until = time.monotonic() + GRACE
-        while time.monotonic() < until and _alive(process):
-            time.sleep(0.02)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _alive(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, 0)
-        return True
-    return False
+def _shown(show: Callable[[str], None]) -> Callable[[bytes], None]:
+    return lambda line: show(_plain(line))
 
 
 def _plain_text(text: bytes) -> str:

@@ -39,7 +39,6 @@ def merge() -> None:
     """
 
 
-_COMMAND_NEEDED = merge.callback
 merge.params[:0] = [
     click.Option(
         ["--once"], is_flag=True, help="Merge all that can be merged now, then end; so without options."
@@ -185,9 +184,9 @@ def _trouble(done: Merged) -> str:
 
 
 def _lines(session: Session, done: Merged) -> list[str]:
-    would = "would be " if session.dry_run else ""
-    lines = [f"{would}landed {one.task_id} as {(one.commit or '-')[:SHORT]}" for one in done.landed]
-    lines += [f"{would}returned {back.task}: {back.detail}" for back in done.returned]
+    landed, returned = ("would land", "would return") if session.dry_run else ("landed", "returned")
+    lines = [f"{landed} {one.task_id} as {(one.commit or '-')[:SHORT]}" for one in done.landed]
+    lines += [f"{returned} {back.task}: {back.detail}" for back in done.returned]
     lines += [f"waiting {one.task_id}: {one.reason}" for one in done.waiting]
     return lines or ["nothing to merge"]
 

@@ -391,7 +391,10 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     moved = _move(task, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED)
     if isinstance(moved, Refused):
         return moved
-    metadata = task.metadata.but(branch_name=request.branch or task.metadata.branch_name)
+    files = (*task.files, *(one.resource for one in request.late))
+    metadata = task.metadata.but(
+        branch_name=request.branch or task.metadata.branch_name, files=tuple(dict.fromkeys(files))
+    )
     task = moved.but(head=request.head, metadata=metadata)
     queued(board, operation, task, claim)
     if not request.queue:

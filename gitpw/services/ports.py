@@ -67,6 +67,12 @@ class Repo(Protocol):
     def changed(self, base: str, head: str) -> Sequence[str]:
         """The files that differ between two commits, both ends of a rename."""
 
+    def own_changes(self, head: str, tip: str, base: str | None) -> Sequence[str]:
+        """The files in which the work up to `head` differs from what it was built on: a base branch now at `tip`."""
+
+    def point_branch(self, branch: str, head: str) -> None:
+        """Make a local branch, or move it forward; raises `FailedError` where that would lose commits."""
+
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another."""
 
