@@ -41,7 +41,7 @@ class Runs(NamedTuple):
         return self.green > 0 and self.red > 0
 
 
-class Test(NamedTuple):
+class Try(NamedTuple):
     """Run the tests of the tree with so many entries."""
 
     entries: int
@@ -58,7 +58,7 @@ class RedBase(NamedTuple):
     """The base branch itself is red: nothing can be said of the entries."""
 
 
-Step = Test | Verdict | RedBase
+Step = Try | Verdict | RedBase
 
 UNKNOWN = Runs()
 
@@ -74,14 +74,14 @@ def next_step(trees: Sequence[str], known: Mapping[str, Runs]) -> Step:
     if runs[last].is_green or last == 0:
         return Verdict(last, blamed=False)
     if not runs[last].is_red:
-        return Test(last)
+        return Try(last)
     if not runs[0].is_green:
-        return RedBase() if runs[0].is_red else Test(0)
+        return RedBase() if runs[0].is_red else Try(0)
     low = max(at for at in range(last) if runs[at].is_green)
     high = min(at for at in range(low + 1, last + 1) if runs[at].looks_red)
     if high - low > 1:
-        return Test((low + high) // 2)
-    return Verdict(low, blamed=True) if runs[high].is_red else Test(high)
+        return Try((low + high) // 2)
+    return Verdict(low, blamed=True) if runs[high].is_red else Try(high)
 
 
 def grown(window: int, most: int) -> int:

@@ -33,7 +33,7 @@ from gitpw.domain.operation import (
     Withdraw,
 )
 from gitpw.domain.policy import Policy
-from gitpw.domain.search import RedBase, Runs, Test, Verdict, grown, halved, next_step
+from gitpw.domain.search import RedBase, Runs, Try, Verdict, grown, halved, next_step
 from gitpw.errors import ContendedError, InvalidError, OfflineError, PwError, UnknownError
 from gitpw.ledger.ledger import Answer
 from gitpw.ledger.store import BranchError, Move, NotAtomicError
@@ -61,7 +61,7 @@ class Landed(NamedTuple):
     worker_id: str
 
 
-class TestRun(NamedTuple):
+class Trial(NamedTuple):
     """One run of the tests on the commit of some tasks."""
 
     tasks: list[TaskId]
@@ -88,7 +88,7 @@ class Merged(NamedTuple):
     landed: list[Landed]
     returned: list[Back]
     waiting: list[Waiting]
-    tests: list[TestRun]
+    tests: list[Trial]
     frozen: str | None
     red: bool
 
@@ -136,7 +136,7 @@ class _Queue:
         self.landed: list[Landed] = []
         self.returned: list[Back] = []
         self.deferred: list[Held] = []
-        self.tests: list[TestRun] = []
+        self.tests: list[Trial] = []
         self.known = shop.testbed.results()
 
     # A round
@@ -345,7 +345,7 @@ class _Queue:
             if site.board.line.landed == site.tip and site.board.line.tests == self._stamp(site):
                 runs[keys[0]] = Runs(green=1)
             step = next_step(keys, runs)
-            if not isinstance(step, Test):
+            if not isinstance(step, Try):
                 return step
             layers = built.layers[: step.entries]
             commit = layers[-1].built.commit if layers else site.tip
@@ -386,7 +386,7 @@ class _Queue:
             beat=self._beat,
         )
         self.tests.append(
-            TestRun(names, commit, tree, tested.green, tested.why, round(tested.seconds, 3), tested.log)
+            Trial(names, commit, tree, tested.green, tested.why, round(tested.seconds, 3), tested.log)
         )
         how = "green" if tested.green else f"red ({tested.why})"
         self.emit(
