@@ -101,10 +101,12 @@ class Testbed:
         if (self.path / ".gitmodules").is_file():
             self._must("submodule", "update", "--init", "--recursive", "--quiet", "--force")
 
-    def remove(self) -> None:
-        """Take the worktree away."""
-        if self.path.exists():
-            self._repo.git("worktree", "remove", "--force", "--force", "--", str(self.path))
+    def remove(self) -> list[str]:
+        """Take the worktree away; what was removed."""
+        if not self.path.exists():
+            return []
+        self._repo.git("worktree", "remove", "--force", "--force", "--", str(self.path))
+        return [f"worktree {self.path}"]
 
     def test(
         self,

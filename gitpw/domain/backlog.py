@@ -501,7 +501,15 @@ def landed_task(board: Board, operation: Operation, name: TaskId, how: str, comm
     if task is None:
         return
     claim = None if task.claim is None else board.claim(task.claim)
-    board.put_task(task.but(merged_at=operation.at, claim=None, landed=commit))
+    board.put_task(
+        task.but(
+            status=TaskStatus.COMPLETED,
+            completed_at=task.completed_at or operation.at,
+            merged_at=operation.at,
+            claim=None,
+            landed=commit,
+        )
+    )
     if claim is not None:
         end(board, operation, claim, how)
     _unqueue(board, name)

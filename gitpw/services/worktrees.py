@@ -97,10 +97,8 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
     Only where the tree is clean and its tip is what was handed in. Anything else stays, and is named.
     """
     board = ctx.ledger.board()
-    gone = []
-    for tree in ctx.worktrees.all():
-        if _is_done(ctx, board, tree) and (dry_run or _is_removed(ctx, tree)):
-            gone.append(tree.path)
+    done = [tree for tree in ctx.worktrees.all() if _is_done(ctx, board, tree)]
+    gone = [tree.path for tree in done if dry_run or _is_removed(ctx, tree)]
     if not dry_run:
         _prune_branches(ctx, board)
     return gone
@@ -130,7 +128,7 @@ def _is_removed(ctx: Context, tree: Worktree) -> bool:
 
 def _is_done(ctx: Context, board: Board, tree: Worktree) -> bool:
     task = board.task(tree.own.task) if tree.own is not None and tree.own.task else None
-    if task is None or task.merged_at is None or tree.locked or not tree.present:
+    if task is None or task.merged_at is None or tree.locked:
         return False
     if tree.head != task.head or ctx.repo.inside(tree.path):
         ctx.tell(f"kept worktree {tree.path}: it isn't where {task.id} was handed in, or you are in it")
