@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context
+    from gitpw.services.ports import Context, Workshop
 
 T = TypeVar("T")
 
@@ -221,6 +221,7 @@ def _assembled(
         environment=os.environ,
         faults=faults or {},
         far=far,
+        workshop=lambda: _workshop(repo),
     )
 
 
@@ -233,6 +234,16 @@ def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, 
             raise
         faults[name] = error
         return otherwise
+
+
+def _workshop(repo: GitRepo) -> Workshop:
+    """What merging needs, imported when it is."""
+    from gitpw.adapters.integrate import GitIntegrator
+    from gitpw.adapters.policy import parse_policy
+    from gitpw.adapters.testbed import Testbed
+    from gitpw.services.ports import Workshop
+
+    return Workshop(GitIntegrator(repo), Testbed(repo), parse_policy)
 
 
 def _remote(repo: GitRepo, policy: Policy | None) -> str | None:

@@ -160,6 +160,12 @@ class GitRepo:
         done = self.git("symbolic-ref", "--quiet", "HEAD")
         return None if done.status else os.fsdecode(done.out).strip().removeprefix("refs/heads/")
 
+    def branches(self) -> dict[str, str]:
+        """The local branches and where they stand."""
+        told = os.fsdecode(self._told("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"))
+        pairs = (one.split(" ", 1) for one in told.splitlines())
+        return {ref.removeprefix("refs/heads/"): commit for commit, ref in pairs}
+
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
         return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", self.default_refs(remote)[-1])
@@ -204,6 +210,32 @@ class GitRepo:
     def changed(self, base: str, head: str) -> list[str]:
         """The files that differ between two commits, both ends of a rename."""
         return _names(self._told("diff-tree", "-r", "--name-only", *PLAIN, "--end-of-options", base, head))
+
+    def own_changes(self, head: str, tip: str, base: str | None) -> list[str]:
+        """The files in which the work up to `head` differs from what it was built on: a base branch now at `tip`.
+
+        That is the newest commit of the base branch which the work contains, or, where it began at something that
+        the base branch hasn't, `base`.
+        """
+        apart = base is not None and self.ancestor(base, head) and not self.ancestor(base, tip)
+        shared = self.git("merge-base", "--end-of-options", tip, head).out.decode().strip()
+        start = base if apart or not shared else shared
+        return [] if start is None else self.changed(start, head)
+
+    def point_branch(self, branch: str, head: str) -> None:
+        """Make a local branch, or move it forward; raises `FailedError` where that would lose commits."""
+        ref = f"refs/heads/{branch}"
+        old = self.resolve(ref)
+        if old == head:
+            return
+        if self.in_use(ref) or (old is not None and not self.ancestor(old, head)):
+            raise FailedError(
+                f"branch {branch} is at {(old or head)[:12]}, which {head[:12]} doesn't contain",
+                hint=f"check {branch} out and put the work on it, or rename it",
+            )
+        done = self.git("update-ref", "--end-of-options", ref, head, old or "0" * len(head))
+        if done.status:
+            raise FailedError(f"branch {branch} can't be made: {complaint(done.err)}")
 
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another; what isn't here is not."""
@@ -351,7 +383,7 @@ class GitRepo:
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected, and nobody has it checked out."""
         ref = f"refs/heads/{branch}"
-        if self._in_use(ref) or self.git("update-ref", "-d", ref, expected).status:
+        if self.in_use(ref) or self.git("update-ref", "-d", ref, expected).status:
             return False
         self.git("config", "--local", "--remove-section", f"branch.{branch}")
         return True
@@ -486,7 +518,7 @@ class GitRepo:
         note = f"\tbranch '{branch}' of {url}\n"
         return os.fsencode(note) in (read(str(fetch_head), 1 << 24) or b"")
 
-    def _in_use(self, ref: str) -> bool:
+    def in_use(self, ref: str) -> bool:
         """Whether a checkout is on this branch, or in the middle of rebasing it."""
         folders = [Path(self.common_dir), *Path(self.common_dir, "worktrees").glob("*")]
         names = ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name")

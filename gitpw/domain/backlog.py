@@ -6,10 +6,21 @@ from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
 from gitpw.domain.board import Board
-from gitpw.domain.grant import end, freshened, mine, returned, unknown, unreadable
+from gitpw.domain.grant import (
+    Conflict,
+    blocked_by,
+    end,
+    freshened,
+    make_way,
+    mine,
+    returned,
+    sweep,
+    unknown,
+    unreadable,
+)
 from gitpw.domain.ids import TASK, TaskId, numbered_task
-from gitpw.domain.lock import Claim
-from gitpw.domain.merge import Merge
+from gitpw.domain.lock import Claim, merged_locks
+from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import (
     Add,
     Cancel,
@@ -17,7 +28,6 @@ from gitpw.domain.operation import (
     Done,
     Edit,
     Fail,
-    Land,
     NewTask,
     Operation,
     Outcome,
@@ -359,47 +369,91 @@ def push(board: Board, operation: Operation, request: Push) -> Outcome:
 
 
 def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
-    """The work is done: its locks stay until it has landed, its room is free."""
+    """The work is done: its locks stay until it has landed, its room is free.
+
+    What was handed in before and is handed in anew, changed or returned by the queue, keeps its place.
+    """
     found = mine(board, operation, request)
     if isinstance(found, Refused):
         return found
     task, claim = found
-    if task.status is TaskStatus.COMPLETED:
+    entry = board.entry(task.id)
+    if task.status is TaskStatus.COMPLETED and (entry is None or request.head in {None, entry.head}):
         return Done(tasks=(task.id,), claim=claim.id, token=claim.token, changed=False)
+    if entry is not None and entry.state is MergeState.LANDING:
+        return Refused(
+            code="invalid", message=f"{task.id} is landing just now", hint="see 'git pw merge list'"
+        )
+    late = _locked_late(board, operation, request, claim)
+    if isinstance(late, Refused):
+        return late
+    claim = late
     moved = _move(task, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED)
     if isinstance(moved, Refused):
         return moved
-    branch = request.branch or task.metadata.branch_name
-    metadata = task.metadata.but(branch_name=branch)
-    board.put_task(moved.but(completed_at=operation.at, head=request.head, metadata=metadata))
-    worker = board.worker(claim.worker)
-    if worker is not None:
-        board.put_worker(worker.occupied(tuple(one for one in worker.current_tasks if one != task.id)))
-    board.put_claim(claim.but(queued=True))
+    files = (*task.files, *(one.resource for one in request.late))
+    metadata = task.metadata.but(
+        branch_name=request.branch or task.metadata.branch_name, files=tuple(dict.fromkeys(files))
+    )
+    task = moved.but(head=request.head, metadata=metadata)
+    queued(board, operation, task, claim)
     if not request.queue:
-        _landed(board, operation, task.id, "completed")
+        landed_task(board, operation, task.id, "completed", request.head)
     else:
-        _queue(board, operation, request, moved, claim)
-    detail = {"head": request.head, "branch": request.branch}
+        _queue(board, operation, request, task, claim, entry)
+    detail = {
+        "head": request.head,
+        "branch": request.branch,
+        "declaredLate": [held.resource for held in request.late],
+    }
     return Done(tasks=(task.id,), claim=claim.id, token=claim.token, detail=detail)
 
 
-def _queue(board: Board, operation: Operation, request: Complete, task: Task, claim: Claim) -> None:
+def _locked_late(board: Board, operation: Operation, request: Complete, claim: Claim) -> Claim | Refused:
+    """The claim with locks also on what was changed beyond what it covers."""
+    if not request.late:
+        return claim
+    unclear = unreadable(held.resource for held in request.late)
+    if unclear is not None:
+        return unclear
+    found = sweep(board, operation, request.late, claim.id)
+    if isinstance(found, Conflict):
+        return blocked_by(operation, found)
+    make_way(board, operation, found)
+    return claim.but(locks=merged_locks(claim.locks, found.locks))
+
+
+def queued(board: Board, operation: Operation, task: Task, claim: Claim) -> None:
+    """The task is finished as far as its owner goes: its locks have no end, and its room is free."""
+    board.put_task(task.but(status=TaskStatus.COMPLETED, completed_at=operation.at))
+    board.put_claim(claim.but(queued=True))
+    worker = board.worker(claim.worker)
+    if worker is not None:
+        board.put_worker(worker.occupied(tuple(one for one in worker.current_tasks if one != task.id)))
+
+
+def _queue(
+    board: Board, operation: Operation, request: Complete, task: Task, claim: Claim, before: Merge | None
+) -> None:
+    """Put the task in line, at the place that it had before if it had one."""
     position = board.meta.positions + 1
-    board.put_meta(board.meta.but(positions=position))
-    board.put_merge(
-        Merge(
-            task_id=task.id,
-            worker_id=claim.worker,
-            branch_name=request.branch,
-            position=position,
-            queued_at=operation.at,
-            updated_at=operation.at,
-            head=request.head,
-            base=task.base,
-            claim=claim.id,
-        )
+    new = Merge(
+        task_id=task.id,
+        worker_id=claim.worker,
+        branch_name=request.branch,
+        position=position,
+        queued_at=operation.at,
+        updated_at=operation.at,
+        head=request.head,
+        base=task.base,
+        claim=claim.id,
     )
+    if before is None:
+        board.put_meta(board.meta.but(positions=position))
+        board.put_merge(new)
+    else:
+        kept = ("position", "queued_at", "rank", "tries", "pr_url")
+        board.put_merge(new.but(**{name: getattr(before, name) for name in kept}))
 
 
 def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
@@ -415,6 +469,7 @@ def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
         return moved
     end(board, operation, claim, "failed")
     board.drop_progress(task.id)
+    _unqueue(board, task.id)
     board.put_task(moved.but(failure=request.reason, claim=None, assigned_to=None, token=None))
     return Done(tasks=(task.id,), detail={"reason": request.reason, "files": _files(claim)})
 
@@ -440,32 +495,32 @@ def _files(claim: Claim) -> list[str]:
     return [held.resource for held in claim.locks]
 
 
-def land(board: Board, operation: Operation, request: Land) -> Outcome:
-    """Record what was merged: the locks are free and the dependents ready."""
-    landed = []
-    for landing in request.landings:
-        task = board.task(landing.task)
-        entry = next((merge for merge in board.merges() if merge.task_id == landing.task), None)
-        if task is None or entry is None or entry.head != landing.head:
-            continue
-        _landed(board, operation, task.id, "merged")
-        landed.append(task.id)
-    return Done(tasks=tuple(landed), changed=bool(landed))
-
-
-def _landed(board: Board, operation: Operation, name: TaskId, how: str) -> None:
+def landed_task(board: Board, operation: Operation, name: TaskId, how: str, commit: str | None) -> None:
+    """A task's work is on the base branch, as `commit`: its locks are free and its dependents ready."""
     task = board.task(name)
     if task is None:
         return
     claim = None if task.claim is None else board.claim(task.claim)
-    board.put_task(task.but(merged_at=operation.at, claim=None))
+    board.put_task(
+        task.but(
+            status=TaskStatus.COMPLETED,
+            completed_at=task.completed_at or operation.at,
+            merged_at=operation.at,
+            claim=None,
+            landed=commit,
+        )
+    )
     if claim is not None:
         end(board, operation, claim, how)
-    for merge in board.merges():
-        if merge.task_id == name:
-            board.drop_merge(merge)
+    _unqueue(board, name)
     board.drop_progress(name)
     for waiting in board.dependents(name):
         dependent = board.task(waiting)
         if dependent is not None:
             board.put_task(dependent)
+
+
+def _unqueue(board: Board, name: TaskId) -> None:
+    entry = board.entry(name)
+    if entry is not None:
+        board.drop_merge(entry)

@@ -13,6 +13,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     globs/CLAIM/N                   locked globs
     leases/HOUR/TIME!CLAIM          claims by the end of their lease
     queue/POSITION                  the merge queue
+    line                            who runs it, whether it is paused, how far it looks ahead
     keys/DIGEST                     an importer's key -> task
     recent/BUCKET/SLOT-OPERATION    the last operations and their outcomes
 """
@@ -40,7 +41,7 @@ from gitpw.domain.ids import (
     task_number,
 )
 from gitpw.domain.lock import Claim, Ended, Held, Mode
-from gitpw.domain.merge import Merge
+from gitpw.domain.merge import Line, Merge
 from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
 from gitpw.domain.progress import Progress
 from gitpw.domain.record import Instant, Record
@@ -577,6 +578,19 @@ class Board:
     def drop_merge(self, merge: Merge) -> None:
         """Take an entry out of the merge queue."""
         self._store(("queue", f"{merge.position:08d}"), None)
+
+    @property
+    def line(self) -> Line:
+        """What holds for the merge queue as a whole."""
+        return self._record(Line, ("line",)) or Line()
+
+    def put_line(self, line: Line) -> None:
+        """Replace it."""
+        self._put(("line",), line)
+
+    def entry(self, task: TaskId) -> Merge | None:
+        """The task's entry in the merge queue."""
+        return next((merge for merge in self.merges() if merge.task_id == task), None)
 
     def broken(self) -> Iterator[str]:
         """What can't be read, in words: reads every record of the tables of tasks, workers, claims and merges."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gitpw.domain.ids import ClaimId, LedgerId, OperationId, TaskId, WorkerId
 from gitpw.domain.lock import Held
+from gitpw.domain.merge import MergeState
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import TaskType
@@ -193,12 +194,16 @@ class Push(OfTask):
 
 
 class Complete(OfTask):
-    """The work is done: into the merge queue, or landed at once where no queue is wanted."""
+    """The work is done: into the merge queue, or landed at once where no queue is wanted.
+
+    `late` are locks on what was changed beyond what the claim covers, taken in the same step.
+    """
 
     verb: Literal["complete"] = "complete"
     head: str | None = None
     branch: str | None = None
     queue: bool = True
+    late: tuple[Held, ...] = ()
 
 
 class Fail(OfTask):
@@ -222,11 +227,135 @@ class Landing(Record):
     commit: str | None = None
 
 
-class Land(Record):
-    """Record what was merged."""
+class Mark(Record):
+    """What a merger says of an entry while it waits; `pushed` is what it put on the branch."""
+
+    task: TaskId
+    head: str | None
+    state: MergeState
+    detail: str = Field(default="", max_length=2_000)
+    data: dict[str, Any] = Field(default_factory=dict)
+    pushed: str | None = None
+    pr_url: str | None = None
+
+
+class Back(Record):
+    """An entry that goes back to its owner, and why."""
+
+    task: TaskId
+    head: str | None
+    state: Literal[MergeState.CONFLICT, MergeState.FAILED]
+    detail: str = Field(max_length=2_000)
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Merging(Record):
+    """Run the queue from now on, or go on running it by `token`.
+
+    `gone` is the token of the merger of the same clone, which is known to have ended; `base` is where the base branch
+    stands: that it was red at another commit says nothing of this one. With `keep`, the marks of before stand.
+    """
+
+    verb: Literal["merging"] = "merging"
+    place: str
+    lease: int = Field(ge=1)
+    token: int | None = None
+    gone: int | None = None
+    base: str | None = None
+    marks: tuple[Mark, ...] = ()
+    keep: bool = False
+    back: tuple[Back, ...] = ()
+
+
+class Judged(Record):
+    """What a merger found out: `token` is its own, `window` how far it looks ahead next time."""
+
+    token: int | None = None
+    back: tuple[Back, ...] = ()
+    window: int | None = Field(default=None, ge=1)
+    leave: bool = False
+
+
+class Land(Judged):
+    """Record what was merged.
+
+    With `onto`, the base branch moves from there to `commit` together with this operation, and it holds for all of
+    the landings or for none. Without, their work is there already. `tests` stands for the tests that were green.
+    """
 
     verb: Literal["land"] = "land"
     landings: tuple[Landing, ...]
+    onto: str | None = None
+    commit: str | None = None
+    tests: str | None = None
+
+
+class Intend(Record):
+    """The base branch is about to be moved from `onto` to `commit`, where that can't be one step with the ledger."""
+
+    verb: Literal["landing"] = "landing"
+    token: int | None = None
+    landings: tuple[Landing, ...] = Field(min_length=1)
+    onto: str
+    commit: str
+
+
+class Withdraw(Record):
+    """What was about to land by moving the base branch to `commit` didn't."""
+
+    verb: Literal["withdraw"] = "withdraw"
+    commit: str
+
+
+class SendBack(Judged):
+    """Return entries to their owners, or give up running the queue."""
+
+    verb: Literal["return"] = "return"
+
+
+class Frozen(Record):
+    """The base branch itself is red."""
+
+    verb: Literal["freeze"] = "freeze"
+    token: int | None = None
+    commit: str
+    detail: str = Field(default="", max_length=2_000)
+
+
+class Drop(Record):
+    """Take an entry out of the queue: its owner has the task again."""
+
+    verb: Literal["drop"] = "drop"
+    task: TaskId
+    reason: str | None = Field(default=None, max_length=1_000)
+
+
+class First(Record):
+    """An entry goes before all others."""
+
+    verb: Literal["first"] = "first"
+    task: TaskId
+
+
+class Requeue(Record):
+    """An entry is tried again as it is."""
+
+    verb: Literal["requeue"] = "requeue"
+    task: TaskId
+
+
+class Stop(Record):
+    """Nothing is merged for now, or nothing of a lower priority than `below`."""
+
+    verb: Literal["pause"] = "pause"
+    below: int | None = Field(default=None, ge=1, le=5)
+    reason: str = Field(default="", max_length=1_000)
+
+
+class Resume(Record):
+    """Merging goes on."""
+
+    verb: Literal["resume"] = "resume"
 
 
 class Register(Record):
@@ -254,24 +383,34 @@ Request = (
     | Begin
     | Cancel
     | Complete
+    | Drop
     | Edit
     | Expire
     | Fail
+    | First
+    | Frozen
+    | Intend
     | Land
     | Lock
+    | Merging
     | Moved
     | Push
     | Register
     | Release
     | Renew
     | Report
+    | Requeue
     | Restore
+    | Resume
     | Retry
+    | SendBack
     | Start
+    | Stop
     | Suspect
     | Take
     | Unlock
     | Unregister
+    | Withdraw
 )
 
 

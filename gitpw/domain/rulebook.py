@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, grant, roster, schedule
+from gitpw.domain import backlog, grant, merging, roster, schedule
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
@@ -15,11 +15,16 @@ from gitpw.domain.operation import (
     Cancel,
     Complete,
     Done,
+    Drop,
     Edit,
     Expire,
     Fail,
+    First,
+    Frozen,
+    Intend,
     Land,
     Lock,
+    Merging,
     Moved,
     Operation,
     Outcome,
@@ -29,13 +34,18 @@ from gitpw.domain.operation import (
     Release,
     Renew,
     Report,
+    Requeue,
     Restore,
+    Resume,
     Retry,
+    SendBack,
     Start,
+    Stop,
     Suspect,
     Take,
     Unlock,
     Unregister,
+    Withdraw,
 )
 
 LEAP = 1_000_000
@@ -69,24 +79,34 @@ RULES: Mapping[type, Rule] = {
     Begin: _begin,
     Cancel: backlog.cancel,
     Complete: backlog.complete,
+    Drop: merging.drop,
     Edit: backlog.edit,
     Expire: grant.expire,
     Fail: backlog.fail,
-    Land: backlog.land,
+    First: merging.first,
+    Frozen: merging.freeze,
+    Intend: merging.intend,
+    Land: merging.land,
     Lock: grant.lock,
+    Merging: merging.merging,
     Moved: _moved,
     Push: backlog.push,
     Register: roster.register,
     Release: backlog.release,
     Renew: grant.renew,
     Report: backlog.report,
+    Requeue: merging.requeue,
     Restore: _restore,
+    Resume: merging.resume,
     Retry: backlog.retry,
+    SendBack: merging.send_back,
     Start: backlog.start,
+    Stop: merging.pause,
     Suspect: grant.suspect,
     Take: schedule.take,
     Unlock: grant.unlock,
     Unregister: roster.unregister,
+    Withdraw: merging.withdraw,
 }
 
 

@@ -59,14 +59,14 @@ class TaskMetadata(Record):
     files: tuple[str, ...] = ()
 
 
-INTERNAL = frozenset({"claim", "base", "head", "chain", "turn", "parked", "key"})
+INTERNAL = frozenset({"claim", "base", "head", "landed", "chain", "turn", "parked", "key"})
 
 
 class Task(Record):
     """A task; `estimated_duration` is in minutes, `failure` says in words why it failed.
 
-    The last seven fields are the ledger's own: the claim that holds it, the commits at which its branch began and was
-    handed in, the minutes of work that hang on it, its place in the queue of open tasks, the claim it is parked
+    The last eight fields are the ledger's own: the claim that holds it, the commits at which its branch began, was
+    handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the claim it is parked
     under, and the importer's key.
     """
 
@@ -90,6 +90,7 @@ class Task(Record):
     claim: ClaimId | None = None
     base: str | None = None
     head: str | None = None
+    landed: str | None = None
     chain: int = 0
     turn: str | None = None
     parked: ClaimId | None = None

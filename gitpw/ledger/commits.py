@@ -16,12 +16,18 @@ from gitpw.domain.operation import (
     Done,
     Edit,
     Fail,
+    Frozen,
+    Intend,
+    Land,
     Lock,
+    Merging,
     Operation,
     Register,
     Renew,
     Report,
     Restore,
+    SendBack,
+    Stop,
     Unlock,
     Unregister,
 )
@@ -103,16 +109,50 @@ def _reported(board: Board, request: Report, _outcome: Done) -> str:
     return f"progress {request.task}{far}{': ' + request.step if request.step else ''}"
 
 
+def _merging(_board: Board, request: Merging, outcome: Done) -> str:
+    if outcome.token is None:
+        return "merging: the other merger's lease looks overdue"
+    back = _back(outcome)
+    what = f": {', '.join(mark.task for mark in request.marks)}" if request.marks else ""
+    return f"{'go on' if outcome.detail.get('renewed') else 'begin'} merging{what}{back}"
+
+
+def _land(_board: Board, request: Land, outcome: Done) -> str:
+    commit = f" as {request.commit[:12]}" if request.commit else ""
+    return f"land {', '.join(outcome.tasks) or 'nothing'}{commit}{_back(outcome)}"
+
+
+def _sent_back(_board: Board, _request: SendBack, outcome: Done) -> str:
+    back = _back(outcome).removeprefix("; ")
+    return back or "end merging"
+
+
+def _back(outcome: Done) -> str:
+    names = outcome.detail.get("returned") or ()
+    return f"; return {', '.join(names)} to its owner" if names else ""
+
+
+def _paused(_board: Board, request: Stop, _outcome: Done) -> str:
+    which = "" if request.below is None else f" below priority {request.below}"
+    return f"pause merging{which}{': ' + request.reason if request.reason else ''}"
+
+
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
     Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
+    Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
+    Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
+    Land: _land,
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
+    Merging: _merging,
     Register: lambda _board, request, _: f"register {request.id}",
     Renew: _renewed,
     Report: _reported,
     Restore: lambda *_: "restore the ledger",
+    SendBack: _sent_back,
+    Stop: _paused,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
 }

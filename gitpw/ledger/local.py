@@ -58,6 +58,9 @@ class LocalStore(GitStore):
         self.list_locks()
         return Swap.DONE
 
+    def push(self, moves: Sequence[Move]) -> None:
+        """Nothing to do: the branches are in this very repository."""
+
     def _moved(self, commit: str) -> bool:
         return Board(self.cells(commit)).meta.moved
 

@@ -78,6 +78,9 @@ class MemoryStore:
         self.current = new
         return Swap.DONE
 
+    def push(self, moves: Sequence[Move]) -> None:
+        """There are no branches here."""
+
     def orphaned(self, commit: str) -> str:
         """The same state without what led to it."""
         _, table, text = self._states[commit]

@@ -17,8 +17,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from gitpw.domain.checkup import Greeting
-from gitpw.errors import ConfigError, FailedError, OfflineError, PwError
-from gitpw.ledger.store import TIP, GitStore, Move, Swap
+from gitpw.errors import ConfigError, FailedError, OfflineError, PwError, UnknownError
+from gitpw.ledger.store import TIP, BranchError, GitStore, Move, NotAtomicError, Swap
 from gitpw.ledger.transport import ELSEWHERE, NAMESPACES, Finished, Opened, Run, store_environment
 
 PUSH_TIMEOUT = 120.0
@@ -40,10 +40,6 @@ NO_ENTRY = re.compile(
 NO_ATOMIC = "does not support --atomic"
 
 Config = Callable[[], Sequence[tuple[str, str]]]
-
-
-class NotAtomicError(PwError):
-    """The host takes no atomic pushes: the ledger and a branch can't move in one."""
 
 
 class RemoteStore(GitStore):
@@ -171,20 +167,39 @@ class RemoteStore(GitStore):
         if early is not None:
             done, sent = early
             return self._ended(done, ref, new, sent=sent)
-        leases = [f"--force-with-lease={ref}:{old or ''}"]
-        leases += [f"--force-with-lease={move.ref}:{move.old}" for move in moves]
-        specs = [f"{new}:{ref}", *(f"{move.new}:{move.ref}" for move in moves)]
+        done, sent = self._pushed([Move(ref, old or "", new), *moves], joint=bool(moves))
+        return self._ended(done, ref, new, sent=sent)
+
+    def push(self, moves: Sequence[Move]) -> None:
+        """Move branches without the ledger, all or as many as the remote takes: for hosts without atomic pushes."""
+        done, sent = self._pushed(moves, joint=True, atomic=False)
+        if done.status == 0:
+            return
+        out = done.out.decode(errors="replace")
+        verdicts = _verdicts(out)
+        if verdicts:
+            raise _branch_error(*verdicts[0], done.err)
+        if sent:
+            raise UnknownError(
+                "the answer was lost: branches may have moved", hint="any next command finds out"
+            )
+        raise self._unreachable(done.err, late=done.late)
+
+    def _pushed(self, moves: Sequence[Move], *, joint: bool, atomic: bool = True) -> tuple[Finished, bool]:
+        """Push with explicit leases; how it ended, and whether anything was sent."""
+        leases = [f"--force-with-lease={move.ref}:{move.old}" for move in moves]
+        specs = [f"{move.new}:{move.ref}" for move in moves]
         with tempfile.NamedTemporaryFile(prefix="trace-", dir=self.folder) as trace:
             options = ["--porcelain", "--quiet", "--no-verify", "--no-signed", "--no-follow-tags"]
-            options += ["--recurse-submodules=no", *leases, *(["--atomic"] if moves else [])]
+            options += ["--recurse-submodules=no", *leases, *(["--atomic"] if joint and atomic else [])]
             done = self._git(
                 *["-c", "push.pushOption=", "push", *options, "--", self.remote, *specs],
                 timeout=PUSH_TIMEOUT,
                 env={"GIT_TRACE2_EVENT": trace.name},
-                joint=bool(moves),
+                joint=joint,
             )
             sent = b'"pack-objects"' in Path(trace.name).read_bytes()
-        return self._ended(done, ref, new, sent=sent)
+        return done, sent
 
     def _pushed_early(self, ref: str, old: str, new: str) -> tuple[Finished, bool] | None:
         """Push through the connection that was opened early, if there is one; it serves once."""
@@ -217,20 +232,17 @@ class RemoteStore(GitStore):
             self.note_asked()
 
     def _refused(self, out: str, err: bytes, ref: str, *, sent: bool, late: bool) -> Swap:
-        lines = re.finditer(
-            r"^!\t[^\t]*:(\S+)\t\[(?:remote )?(?:rejected|failure)\] ?\((.*)\)$", out, re.MULTILINE
-        )
-        verdicts = [(line[1], _printable(line[2])) for line in lines]
+        verdicts = _verdicts(out)
         words = [reason for name, reason in verdicts if name == ref] or [reason for _, reason in verdicts]
         branch = next(
-            (f"{name}: {reason}" for name, reason in verdicts if name != ref and "atomic" not in reason), None
+            ((name, reason) for name, reason in verdicts if name != ref and "atomic" not in reason), None
         )
         if words and "stale info" in words[0]:
             return Swap.BEATEN
         if words and UNSAID.search(words[0]):
             return Swap.LOST
         if branch is not None:
-            raise FailedError(f"the remote refuses {branch}", hint=_said(err) or "fetch it and look")
+            raise _branch_error(*branch, err)
         if words and RACES.search(words[0]):
             return Swap.RACED
         if words:
@@ -299,6 +311,21 @@ def _date(trace: bytes) -> datetime | None:
     with suppress(IndexError, ValueError, TypeError):
         return parsedate_to_datetime(found[-1].decode())
     return None
+
+
+def _verdicts(out: str) -> list[tuple[str, str]]:
+    """The refs that were refused, and why."""
+    lines = re.finditer(
+        r"^!\t[^\t]*:(\S+)\t\[(?:remote )?(?:rejected|failure)\] ?\((.*)\)$", out, re.MULTILINE
+    )
+    return [(line[1], _printable(line[2])) for line in lines]
+
+
+def _branch_error(ref: str, reason: str, err: bytes) -> BranchError:
+    """A refusal of a branch in the remote's own words."""
+    said = _said(err)
+    hint = said or "fetch it and look"
+    return BranchError(f"the remote refuses {ref}: {reason}", hint, ref=ref, moved=bool(RACES.search(reason)))
 
 
 def _said(err: bytes) -> str | None:

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import pygit2
 
 from gitpw.domain.board import Cells, Empty, Key
-from gitpw.errors import ConfigError
+from gitpw.errors import ConfigError, FailedError, PwError
 from gitpw.ledger import listing
 from gitpw.ledger.commits import Entry, read, seconds
 from gitpw.ledger.snapshot import Snapshot, written
@@ -45,11 +45,27 @@ class Swap(Enum):
 
 
 class Move(NamedTuple):
-    """A branch of the user's that moves together with the ledger; `old` is empty where it must not exist yet."""
+    """A branch of the user's that moves together with the ledger.
+
+    `old` is empty where it must not exist yet, `new` where it is to be deleted.
+    """
 
     ref: str
     old: str
     new: str
+
+
+class BranchError(FailedError):
+    """The remote didn't move a branch, and nothing else: `moved` where it isn't where it was expected."""
+
+    def __init__(self, message: str, hint: str | None, *, ref: str, moved: bool) -> None:
+        super().__init__(message, hint, ref=ref)
+        self.ref = ref
+        self.moved = moved
+
+
+class NotAtomicError(PwError):
+    """The host takes no atomic pushes: the ledger and a branch can't move in one."""
 
 
 class Store(Protocol):
@@ -75,6 +91,9 @@ class Store(Protocol):
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = ()) -> Swap:
         """Make `new` current if `old` still is; raises `OfflineError` or `FailedError` where nothing was changed."""
+
+    def push(self, moves: Sequence[Move]) -> None:
+        """Move branches without the ledger; raises `BranchError`, `OfflineError`, and `UnknownError` if the answer is lost."""
 
     def orphaned(self, commit: str) -> str:
         """The same state without what led to it."""

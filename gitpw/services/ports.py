@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
 from gitpw.domain.checkout import Memory, Own, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
 from gitpw.domain.review import Committed
@@ -19,19 +21,25 @@ from gitpw.ledger.ledger import Ledger
 
 __all__ = [
     "Change",
+    "Check",
     "Checkout",
     "Clock",
     "Commits",
     "Context",
     "Far",
     "Files",
+    "Forge",
     "Hooks",
+    "Integrator",
     "Memory",
     "Modes",
     "Own",
     "Probe",
+    "Pull",
     "Repo",
     "Rules",
+    "Testbed",
+    "Workshop",
     "Worktree",
     "Worktrees",
 ]
@@ -64,6 +72,9 @@ class Repo(Protocol):
     def branch(self) -> str | None:
         """The branch that is checked out; None where HEAD is detached."""
 
+    def branches(self) -> dict[str, str]:
+        """The local branches and where they stand."""
+
     def tracked(self, path: str) -> bool:
         """Whether a path (relative to the root) is tracked, taken literally."""
 
@@ -72,6 +83,12 @@ class Repo(Protocol):
 
     def changed(self, base: str, head: str) -> Sequence[str]:
         """The files that differ between two commits, both ends of a rename."""
+
+    def own_changes(self, head: str, tip: str, base: str | None) -> Sequence[str]:
+        """The files in which the work up to `head` differs from what it was built on: a base branch now at `tip`."""
+
+    def point_branch(self, branch: str, head: str) -> None:
+        """Make a local branch, or move it forward; raises `FailedError` where that would lose commits."""
 
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another."""
@@ -284,6 +301,143 @@ class Probe(Protocol):
         """The git-pw that our hooks name, tried."""
 
 
+class Integrator(Protocol):
+    """Builds tasks' work onto the base branch, in memory: no checkout, index or branch of anybody's is touched."""
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit."""
+
+    def text(self, commit: str, path: str) -> str | None:
+        """A file's content in a commit; None where there is none."""
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here."""
+
+    def ancestor(self, one: str, of: str) -> bool:
+        """Whether a commit is contained in another."""
+
+    def tips(self, remote: str | None, branches: Sequence[str]) -> dict[str, str]:
+        """Where branches stand on the remote, or here; raises `OfflineError`."""
+
+    def bring(self, remote: str, tips: dict[str, str]) -> None:
+        """Fetch the commits of these branches, as far as they aren't here; raises `OfflineError`."""
+
+    def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:
+        """The commits of `tip` that `head` hasn't and that changed these files, newest first."""
+
+    def conflicts(self, tip: str, work: Work) -> list[Conflict]:
+        """Where work conflicts with a commit, file by file."""
+
+    def build(self, onto: str, work: Work, strategy: Strategy) -> Built | Clash:
+        """The work on top of a commit, or where it conflicts with it."""
+
+    def commit_tree(self, onto: str, work: Work, tree: str, strategy: Strategy) -> Built:
+        """The whole work as one commit with a given tree."""
+
+    def advance(self, branch: str, old: str, new: str) -> str | None:
+        """Move a local branch, with its clean checkout if it has one; why that can't be done now."""
+
+
+class Testbed(Protocol):
+    """The merger's own worktree, and what runs in it."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only merger of this clone; raises `ContendedError`."""
+
+    def place(self) -> str:
+        """A random id of this clone."""
+
+    def results(self) -> dict[str, list[int]]:
+        """What earlier runs said: how often each was green and red."""
+
+    def keep(self, results: dict[str, list[int]]) -> None:
+        """Remember them."""
+
+    def test(
+        self,
+        commit: str,
+        commands: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str],
+        show: Callable[[str], None],
+        beat: Callable[[], None],
+    ) -> Tested:
+        """Run commands on a commit until one fails; `beat` is called once a second, what it raises ends them."""
+
+    def resolve(
+        self,
+        onto: str,
+        head: str,
+        command: str,
+        *,
+        timeout: float,
+        env: Mapping[str, str],
+        beat: Callable[[], None],
+    ) -> str | None:
+        """Merge two commits with a command's help; the tree, None where conflicts are left."""
+
+    def tail(self, log: str) -> str:
+        """The end of a log."""
+
+    def remove(self) -> list[str]:
+        """Take the worktree away; what was removed."""
+
+
+class Pull(NamedTuple):
+    """A pull request as the host shows it: `head` is the commit that it knows of."""
+
+    number: int
+    url: str
+    head: str
+    base: str
+    state: Literal["open", "merged", "closed"]
+
+
+class Check(NamedTuple):
+    """One check of a commit."""
+
+    name: str
+    state: Literal["pending", "success", "failure"]
+
+
+class Forge(Protocol):
+    """The host of the repository. All methods raise `OfflineError` where it can't be asked, `FailedError` where it refuses."""
+
+    def find(self, branch: str) -> Pull | None:
+        """The open pull request of a branch."""
+
+    def create(self, branch: str, base: str, title: str, body: str) -> Pull:
+        """Open one."""
+
+    def pull(self, number: int) -> Pull:
+        """How the host shows it now."""
+
+    def checks(self, commit: str) -> Sequence[Check] | None:
+        """The checks of exactly this commit; None while it can't be told which there will be."""
+
+    def merge(self, number: int, sha: str, strategy: Strategy) -> None:
+        """Merge it if its head is that commit."""
+
+    def enqueue(self, number: int, sha: str) -> bool:
+        """Hand it over to the host's own queue; False where the base branch has none."""
+
+    def children(self, branch: str) -> Sequence[Pull]:
+        """The open pull requests that are to be merged into a branch."""
+
+    def retarget(self, number: int, base: str) -> None:
+        """Let it be merged into another branch."""
+
+
+class Workshop(NamedTuple):
+    """What merging needs; `rules` reads the policy's text, `forge` is None where no host is configured."""
+
+    integrator: Integrator
+    testbed: Testbed
+    rules: Callable[[str, str], Policy]
+    forge: Forge | None = None
+
+
 @dataclass(frozen=True)
 class Context:
     """Who asks, from where, of which ledger, by which rules.
@@ -315,3 +469,4 @@ class Context:
     environment: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, PwError] = field(default_factory=dict)
     far: Far | None = None
+    workshop: Callable[[], Workshop] | None = None

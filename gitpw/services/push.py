@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gitpw.domain.ids import TaskId
-from gitpw.domain.operation import Push
+from gitpw.domain.operation import Complete, Mine, Push, Renew
 from gitpw.errors import InvalidError
-from gitpw.ledger.store import Move
+from gitpw.ledger.ledger import Answer
+from gitpw.ledger.store import Move, NotAtomicError
 from gitpw.services.asking import ask, my_task, my_worktree
 from gitpw.services.base import base_branch
 from gitpw.services.ports import Context
@@ -42,8 +43,28 @@ def push(ctx: Context, task: TaskId | None = None) -> Pushed:
     request = Push(
         task=name, claim=own and own.claim, token=own and own.token, head=handed.head, branch=handed.branch
     )
-    ask(ctx, request, moves=handed.moves)
+    hand_in(ctx, request, handed.moves)
     return Pushed(handed.branch, handed.head, ctx.remote)
+
+
+def hand_in(ctx: Context, request: Push | Complete, moves: list[Move]) -> Answer:
+    """Move the branch in one step with the request; the answer.
+
+    Where the host takes no atomic pushes the token is checked first, then the branch moves, then the rest is asked
+    for: who loses the claim in between has moved no more than the task's own branch.
+    """
+    try:
+        return ask(ctx, request, moves=moves)[1]
+    except NotAtomicError:
+        ctx.tell("the remote takes no atomic pushes: the branch is pushed on its own")
+    if isinstance(request, Push):
+        answer = ask(ctx, request)[1]
+        ctx.ledger.store.push(moves)
+        return answer
+    if request.claim is not None and request.token is not None:
+        ask(ctx, Renew(claims=(Mine(claim=request.claim, token=request.token),)))
+    ctx.ledger.store.push(moves)
+    return ask(ctx, request)[1]
 
 
 def handed_in(ctx: Context, task: TaskId) -> Handed:
@@ -53,9 +74,11 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
     itself is never pushed by a task. What is on the remote's base branch already needs no push.
     """
     local, branch = _branches(ctx, task)
-    head = ctx.repo.resolve(f"refs/heads/{local}" if local else "HEAD")
-    if head is None or ctx.remote is None:
+    head = ctx.repo.resolve(f"refs/heads/{local}" if local else _detached(ctx, task))
+    if head is None:
         return Handed(branch, head, [])
+    if ctx.remote is None:
+        return _kept(ctx, branch, head, local)
     tip = ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{base_branch(ctx)}")
     if local is None and tip is not None and ctx.repo.ancestor(head, tip):
         return Handed(None, head, [])
@@ -66,6 +89,22 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
     if not ctx.dry_run:
         ctx.repo.run_pre_push(ctx.remote, [f"{ref} {head} {ref} {there or '0' * 40}"])
     return Handed(branch, head, [Move(ref, there, head)])
+
+
+def _detached(ctx: Context, task: TaskId) -> str:
+    """The head of work that is on no branch: that of the task's worktree, else of this checkout."""
+    tree = my_worktree(ctx, task)
+    return tree.head if tree is not None and tree.head is not None else "HEAD"
+
+
+def _kept(ctx: Context, branch: str, head: str, local: str | None) -> Handed:
+    """Without a remote the work is here already; what is on no branch gets the one that the claim named."""
+    tip = ctx.repo.resolve(f"refs/heads/{base_branch(ctx)}")
+    if local is None and tip is not None and ctx.repo.ancestor(head, tip):
+        return Handed(None, head, [])
+    if local is None and not ctx.dry_run:
+        ctx.repo.point_branch(branch, head)
+    return Handed(branch, head, [])
 
 
 def _branches(ctx: Context, task: TaskId) -> tuple[str | None, str]:

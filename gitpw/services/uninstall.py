@@ -28,5 +28,7 @@ def uninstall(ctx: Context, *, purge_remote: bool = False) -> Uninstalled:
     removed += [f"hook {name}" for name in ctx.hooks.uninstall()]
     given_back = give_back(ctx)
     removed += [f"the write protection of {len(given_back)} lockable files"] if given_back else []
+    if ctx.workshop is not None:
+        removed += ctx.workshop().testbed.remove()
     removed += ctx.files.remove()
     return Uninstalled(removed, kept)

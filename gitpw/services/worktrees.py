@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import InvalidError
+from gitpw.errors import InvalidError, PwError
 from gitpw.services.asking import my_worktree
 from gitpw.services.ports import Context, Worktree
+
+TASK_IN = re.compile(r"task-[0-9]{3,9}")
+"""The task's id in the name of its branch."""
 
 
 class WorktreeRow(NamedTuple):
@@ -93,20 +97,38 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
     Only where the tree is clean and its tip is what was handed in. Anything else stays, and is named.
     """
     board = ctx.ledger.board()
-    gone = []
-    for tree in ctx.worktrees.all():
-        if _is_done(ctx, board, tree):
-            gone.append(tree.path)
-            if not dry_run:
-                ctx.worktrees.remove(tree)
-                if tree.branch is not None and tree.head is not None:
-                    ctx.repo.delete_branch(tree.branch, tree.head)
+    done = [tree for tree in ctx.worktrees.all() if _is_done(ctx, board, tree)]
+    gone = [tree.path for tree in done if dry_run or _is_removed(ctx, tree)]
+    if not dry_run:
+        _prune_branches(ctx, board)
     return gone
+
+
+def _prune_branches(ctx: Context, board: Board) -> None:
+    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on."""
+    for branch, head in ctx.repo.branches().items():
+        found = TASK_IN.search(branch)
+        task = board.task(TaskId(found[0])) if found else None
+        if task is None or task.merged_at is None or task.metadata.branch_name != branch or task.head != head:
+            continue
+        ctx.repo.delete_branch(branch, head)
+
+
+def _is_removed(ctx: Context, tree: Worktree) -> bool:
+    """Take a worktree and its branch away; one that can't go is named, and is no reason to fail."""
+    try:
+        ctx.worktrees.remove(tree)
+    except PwError as error:
+        ctx.tell(f"kept worktree {tree.path}: {error.message}")
+        return False
+    if tree.branch is not None and tree.head is not None:
+        ctx.repo.delete_branch(tree.branch, tree.head)
+    return True
 
 
 def _is_done(ctx: Context, board: Board, tree: Worktree) -> bool:
     task = board.task(tree.own.task) if tree.own is not None and tree.own.task else None
-    if task is None or task.merged_at is None or tree.locked or not tree.present:
+    if task is None or task.merged_at is None or tree.locked:
         return False
     if tree.head != task.head or ctx.repo.inside(tree.path):
         ctx.tell(f"kept worktree {tree.path}: it isn't where {task.id} was handed in, or you are in it")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gitpw.domain.board import Board, Key, skills_key
 from gitpw.domain.ids import LedgerId, OperationId, WorkerId, task_number
 from gitpw.domain.lock import Claim, Held, Mode
+from gitpw.domain.merge import RETURNED
 from gitpw.domain.operation import (
     Add,
     Author,
@@ -230,15 +231,17 @@ def agreed(task: Task, claims: Mapping[str, Claim]) -> Iterator[str]:
 
 
 def queue(cells: Dictionary) -> Iterator[str]:
-    """The merge queue holds each completed task that hasn't landed, once."""
+    """The merge queue holds each completed task that hasn't landed, once; what was returned is in progress again."""
+    tasks = table(cells, "tasks", Task)
     waiting = Counter(
-        task.id
-        for task in table(cells, "tasks", Task).values()
-        if task.status is TaskStatus.COMPLETED and task.merged_at is None
+        task.id for task in tasks.values() if task.status is TaskStatus.COMPLETED and task.merged_at is None
     )
     entries = Board(cells).merges()
-    if Counter(merge.task_id for merge in entries) != waiting:
+    if Counter(merge.task_id for merge in entries if merge.state not in RETURNED) != waiting:
         yield f"queue: {[merge.task_id for merge in entries]} for {sorted(waiting)}"
+    for merge in entries:
+        if merge.state in RETURNED and tasks[merge.task_id].status is not TaskStatus.IN_PROGRESS:
+            yield f"queue: {merge.task_id} was returned, and is {tasks[merge.task_id].status}"
     for merge in entries:
         if cells.contents.get(("claims", merge.claim)) is None:
             yield f"queue: {merge.task_id} waits for {merge.claim}, which is no more"
