@@ -65,6 +65,7 @@ def _assembled(
     """The rest, with what is slow to import."""
     from gitpw.adapters.checkout import GitCheckout
     from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.conflicts import GitConflicts
     from gitpw.adapters.files import OwnFiles
     from gitpw.adapters.hooks import GitHooks
     from gitpw.adapters.identity import host_name, identify
@@ -110,6 +111,7 @@ def _assembled(
         repo=repo,
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        conflicts=GitConflicts(repo),
         hooks=GitHooks(repo),
         files=OwnFiles(repo, folder, policy, far),
         policy=policy,

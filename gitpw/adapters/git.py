@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitpw.adapters.disk import read, replace
-from gitpw.adapters.process import CLEAN, Finished, complaint, run
+from gitpw.adapters.process import CLEAN, Finished, Lingering, complaint, linger, run
 from gitpw.errors import ConfigError, FailedError, NoRepoError, PwError
 
 SHAPE = re.compile(
@@ -240,6 +240,47 @@ class GitRepo:
                 stamp.parent.mkdir(parents=True, exist_ok=True)
                 replace(str(stamp), b"")
         return done.status == 0
+
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Lingering | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them.
+
+        It goes on whether it is waited for or not, so what takes long is there the next time. None where there is
+        nothing to fetch.
+        """
+        if remote not in self.remotes() or not branches:
+            return None
+        quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        # As patterns, since git refuses to fetch anything at all where one plain name isn't there.
+        specs = [f"+refs/heads/{name}*:refs/remotes/{remote}/{name}*" for name in branches]
+        words = ["git", *quietly, "fetch", *options, "--", remote, *specs]
+        env = {**self.environment, "GIT_TERMINAL_PROMPT": "0"}
+        return linger(words, cwd=self.common_dir if self.root is None else self.root, env=env)
+
+    def tips(self, refs: Sequence[str]) -> dict[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+        if not refs:
+            return {}
+        done = self.git("for-each-ref", "--format=%(refname)%00%(objectname)", "--", *refs)
+        found = (line.partition("\0") for line in os.fsdecode(done.out).splitlines())
+        wanted = set(refs)
+        return {name: tip for name, _, tip in found if name in wanted}
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
+        done = self.git("merge-base", "--end-of-options", one, two)
+        return None if done.status else done.out.decode().strip()
+
+    def divergence(self, base: str, head: str) -> tuple[int, int] | None:
+        """How many commits a head has that a base hasn't, and the other way round; None where that can't be told."""
+        done = self.git("rev-list", "--left-right", "--count", "--end-of-options", f"{head}...{base}")
+        counts = done.out.split()
+        return None if done.status else (int(counts[0]), int(counts[1]))
+
+    def blob(self, commit: str, path: str) -> bytes | None:
+        """The content of a file (relative to the root) in a commit; None where there is no such file."""
+        done = self.git("cat-file", "blob", f"{commit}:{path}")
+        return None if done.status else done.out
 
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since the remote-tracking ref was last brought up to date, by us or by anybody, if known."""

@@ -7,6 +7,7 @@ that do the work hold the lock file of their worktree, so that nobody meddles wh
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -28,6 +29,15 @@ from gitpw.errors import FailedError
 
 UNFINISHED = "git pw: being made"
 """The reason by which git keeps a worktree locked as long as it isn't all there."""
+
+TO_PROVISION = "pw/provision"
+"""A file in a worktree's git dir as long as what belongs beside its tracked files isn't there yet."""
+
+TRASH = ".gitpw-trash"
+"""The end of the name of a folder that is being deleted where it lay: on a file system of its own."""
+
+PASSING = frozenset({"git", "git-pw", "rm"})
+"""Programs that work in a worktree for a moment: git's, and ours in the background."""
 
 GATE_PATIENCE = 30.0
 """Seconds to wait for the others that register a worktree."""
@@ -76,7 +86,7 @@ class GitWorktrees:
     def all(self) -> list[Worktree]:
         """All linked worktrees, the main checkout left out."""
         return [
-            Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present)
+            Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present, _made(one))
             for one in self._entries()
         ]
 
@@ -85,24 +95,56 @@ class GitWorktrees:
         found = [one for one in self.all() if one.own is not None and one.own.task == task]
         return next((one for one in found if one.present), found[0] if found else None)
 
-    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+    def make(  # noqa: PLR0913 - each says what the worktree is to be like
+        self, path: str, branch: str, base: str, own: Own, *, sparse: Sequence[str] = (), checkout: bool = True
+    ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
         A relative path begins at the main checkout's root. Whatever an interrupted earlier call left is finished;
-        what is there already and belongs to the same worker's task stays as it is. Raises `FailedError` where
+        what is there already and belongs to the same worker's task stays as it is. A new one has all files, or with
+        `sparse` those folders and what lies above them, or without `checkout` none. Raises `FailedError` where
         something that isn't ours is in the way.
         """
         path = self._placed(path)
         with locked(self._making(path), CHECKOUT_PATIENCE) as held:
             with self._registry() as gate:
                 entry = self._registered(path, branch, base, own, held=held, gate=gate)
-            if entry.unfinished:
-                self._finish(entry, hold=(held.file,))
+            if entry.unfinished and checkout:
+                self._finish(entry, sparse, hold=(held.file,))
+            elif entry.unfinished:
+                Path(entry.admin, "locked").unlink(missing_ok=True)
         return path
+
+    def files(self, path: str) -> int:
+        """How many files are tracked in a worktree; 0 where that can't be told."""
+        entry = self._at(path)
+        head = _index(entry.admin)[:12] if entry is not None else b""
+        return int.from_bytes(head[8:12], "big") if head.startswith(b"DIRC") else 0
 
     def dirty(self, worktree: Worktree) -> list[str]:
         """Uncommitted and untracked files, relative to the worktree; none where its folder is gone."""
-        return changes(worktree.path, _ENV) if worktree.present else []
+        if not worktree.present:
+            return []
+        return _changes(worktree.path, str(_linked(Path(worktree.path, ".git")) or ""))
+
+    def occupants(self, worktree: Worktree) -> list[str]:
+        """The programs that have their current folder in a worktree, as far as this system tells: `vim (4711)`."""
+        home = os.path.realpath(worktree.path)
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                here = os.readlink(process / "cwd")  # noqa: PTH115 - may be any bytes
+                name = (process / "comm").read_text(errors="replace").strip()
+                mine = int(process.name) == os.getpid()
+                if (here == home or here.startswith(f"{home}/")) and not mine and name not in PASSING:
+                    found.append(f"{name} ({process.name})")
+        return found
+
+    def advance(self, path: str, commit: str) -> bool:
+        """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
+        if _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status or _changes(path, str(_linked(Path(path, ".git")) or "")):
+            return False
+        return _git(path, "merge", "--ff-only", "--quiet", commit).status == 0
 
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where something would be lost."""
@@ -126,17 +168,21 @@ class GitWorktrees:
                 self._clear(entry, entry.admin)
             self._drop(entry)
 
-    def repair(self) -> list[str]:
-        """Mend what moved, prune what is gone of ours, and empty the trash; the names of what was done."""
+    def repair(self, paths: Sequence[str] = ()) -> list[str]:
+        """Mend what moved, prune what is gone of ours, and empty the trash; the names of what was done.
+
+        `paths` are worktrees that were moved to where nobody would look for them.
+        """
         with self._registry():
-            done = [f"repaired {path}" for path in self._moved() if self._mend(path)]
+            done = [f"repaired {path}" for path in self._moved(paths) if self._mend(path)]
             for entry in self._entries():
                 if not entry.present and not entry.kept and _own(entry) is not None:
                     self._drop(entry)
                     done.append(f"pruned {entry.path}")
-            trash = self._ours / "trash"
-            if trash.is_dir():
-                detach(["rm", "-rf", "--", *map(str, trash.iterdir())])
+            left = [str(one) for home in self._homes() for one in Path(home).glob(f".*{TRASH}")]
+            left += map(str, (self._ours / "trash").glob("*"))
+            if left:
+                detach(["rm", "-rf", "--", *left])
         return done
 
     # The list of worktrees
@@ -174,7 +220,7 @@ class GitWorktrees:
         if start is None:
             common = Path(self._repo.common_dir)
             start = str(common.parent if common.name.startswith(".") else common)
-        found = os.path.normpath(Path(start, path))
+        found = os.path.normpath(Path(start, os.path.expanduser(path)))  # noqa: PTH111 - "~" alone is no folder either
         if Path(os.path.realpath(found)).is_relative_to(os.path.realpath(Path(start, ".git"))):
             raise FailedError(
                 f"{found} is inside git's own folder", hint="see claim.worktrees in .gitpw.toml"
@@ -212,6 +258,8 @@ class GitWorktrees:
         if entry is None or not entry.admin:
             raise FailedError(f"git made no worktree at {path}", hint="git worktree list")
         GitCheckout(entry.admin).remember(own)
+        if entry.unfinished:
+            replace(str(Path(entry.admin, TO_PROVISION)), b"")
         return entry
 
     @contextmanager
@@ -245,13 +293,14 @@ class GitWorktrees:
             if one.branch == branch and not one.admin:
                 raise FailedError(
                     f"branch {branch} is checked out in {one.path}",
-                    hint="switch that checkout to another branch",
+                    hint="switch that checkout to another branch, or work there: claim with --no-worktree",
                 )
             if one.branch == branch:
                 gone = "" if one.present else ", whose folder is gone"
+                there = f"work there (claim with --no-worktree), or: git worktree remove {one.path}"
                 raise FailedError(
                     f"branch {branch} is checked out in {one.path}{gone}",
-                    hint=f"git worktree remove {one.path}" if one.present else "git pw worktree repair",
+                    hint=there if one.present else "git pw worktree repair",
                 )
         if os.path.lexists(path) and not self._is_free(path):
             raise FailedError(
@@ -287,7 +336,7 @@ class GitWorktrees:
 
     # Checking one out
 
-    def _finish(self, entry: _Entry, *, hold: Sequence[int]) -> None:
+    def _finish(self, entry: _Entry, sparse: Sequence[str] = (), *, hold: Sequence[int]) -> None:
         """Bring the files of a registered worktree here, whatever an interrupted attempt has left."""
         path, admin = entry.path, Path(entry.admin)
         # We hold the lock that every git of ours holds: whoever left this is no more.
@@ -297,6 +346,8 @@ class GitWorktrees:
             _must(_git(path, "read-tree", "HEAD", hold=hold), path)
         if (admin / "index").exists():
             _restore(path, hold)
+        elif sparse:
+            _thin_out(path, sparse, hold)
         terminal = bool(sys.stderr) and sys.stderr.isatty()
         how = "--progress" if terminal else "--quiet"
         _must(_git(path, "checkout", how, hold=hold, show=terminal), path)
@@ -307,22 +358,35 @@ class GitWorktrees:
     def _clear(self, entry: _Entry, admin: str) -> None:
         """Move the folder into the trash, unless something in it would be lost."""
         path = entry.path
-        _refuse_loss(path, admin, changes(path, _ENV))
-        trash = self._ours / "trash" / f"{Path(path).name}-{secrets.token_hex(4)}"
-        trash.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            Path(path).rename(trash)
-        except OSError:
-            # Another file system, or a folder that can't be moved: git deletes it, if it is clean.
+        _refuse_loss(path, admin, _changes(path, admin))
+        trash = self._moved_away(path)
+        if trash is None:
+            # It can't be moved, being a mount point for instance: git deletes it, if it is clean.
             self._unlock(admin)
             _must(self._git("remove", "--", path), path)
             return
         # Somebody may have written there since we looked; now nobody finds it any more.
-        late = changes(str(trash), {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": str(trash)})
+        late = _changes(str(trash), admin, moved=True)
         if late:
             trash.rename(path)
             _refuse_loss(path, admin, late)
+        modules = Path(admin, "modules")
+        if modules.exists():
+            modules.rename(trash / f"modules-{secrets.token_hex(4)}")
         detach(["rm", "-rf", "--", str(trash)])
+
+    def _moved_away(self, path: str) -> Path | None:
+        """The folder under another name: in the trash, or on a file system of its own beside where it was."""
+        name = f"{Path(path).name}-{secrets.token_hex(4)}"
+        trash = self._ours / "trash"
+        trash.mkdir(parents=True, exist_ok=True)
+        for there in (trash / name, Path(path).parent / f".{name}{TRASH}"):
+            try:
+                return Path(path).rename(there)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    break
+        return None
 
     def _drop(self, entry: _Entry) -> None:
         """Make git forget a worktree whose folder is gone, and only that one."""
@@ -340,20 +404,28 @@ class GitWorktrees:
 
     # Mending
 
-    def _moved(self) -> list[str]:
-        """Folders beside our worktrees that were worktrees of this repository before they, or it, were moved."""
-        known = dict(self._admins())
-        homes = {os.path.dirname(path) for path in known.values()}  # noqa: PTH120
+    def _homes(self) -> list[str]:
+        """The folders in which worktrees are, and that of the template."""
+        homes = {os.path.dirname(path) for _, path in self._admins()}  # noqa: PTH120
         homes.add(os.path.dirname(self._placed(self._template)))  # noqa: PTH120
-        found = []
-        for folder in (child for home in homes if os.path.isdir(home) for child in Path(home).iterdir()):  # noqa: PTH112
+        return sorted(home for home in homes if os.path.isdir(home))  # noqa: PTH112
+
+    def _moved(self, named: Sequence[str]) -> list[str]:
+        """Folders that were worktrees of this repository before they, or it, were moved: those named, or beside others."""
+        known = dict(self._admins())
+        folders = [Path(os.path.abspath(path)) for path in named]  # noqa: PTH100 - links stay as they are
+        if self._repo.root is not None:
+            folders.append(Path(self._repo.root))
+        folders += [child for home in self._homes() for child in Path(home).iterdir()]
+        found = set()
+        for folder in folders:
             admin = _linked(folder / ".git")
             mine = None if admin is None else str(Path(self._repo.common_dir, "worktrees", admin.name))
             if admin is None or mine not in known or (admin.exists() and str(admin) != mine):
                 continue
             moved = not os.path.lexists(Path(known[mine], ".git"))  # where both are there, one is a copy
             if moved or not admin.exists():
-                found.append(str(folder))
+                found.add(str(folder))
         return sorted(found)
 
     def _mend(self, path: str) -> bool:
@@ -487,6 +559,71 @@ def _is_beginning(path: str, name: str) -> bool:
     return found is not None and whole.status == 0 and whole.out.startswith(found)
 
 
+def _made(entry: _Entry) -> float | None:
+    """When a worktree was made: git writes this file once."""
+    with suppress(OSError):
+        return Path(entry.admin, "commondir").stat().st_mtime if entry.admin else None
+    return None
+
+
+def _index(admin: str) -> bytes:
+    return read(str(Path(admin, "index")), 1 << 30) or b""
+
+
+def _changes(path: str, admin: str, *, moved: bool = False) -> list[str]:
+    """Uncommitted and untracked files; of a worktree into which nothing was checked out, all that is in it."""
+    if admin and not Path(admin, "index").exists():
+        return sorted(name for name in os.listdir(path) if name != ".git")  # noqa: PTH208
+    return changes(path, {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV)
+
+
+def _thin_out(path: str, folders: Sequence[str], hold: Sequence[int]) -> None:
+    """Let a worktree have some folders only; this turns on `extensions.worktreeConfig`, as git does."""
+    words = ["git", "sparse-checkout", "set", "--cone", "--stdin"]
+    lines = "".join(f"{folder}\n" for folder in folders).encode(errors="surrogateescape")
+    _must(patient(lambda: run(words, cwd=path, env=_ENV, input=lines, hold=hold)), path)
+
+
+GITLINK = (0o160000).to_bytes(4, "big")
+"""How the index marks a submodule."""
+
+
+def _refuse_submodules(path: str, admin: str) -> None:
+    """Raise `FailedError` where a submodule, or one in it, holds what is nowhere else."""
+    homes = [head.parent for head in Path(admin, "modules").rglob("HEAD") if (head.parent / "objects").is_dir()]
+    links = []
+    if GITLINK in _index(admin) or any(Path(admin).glob("sharedindex.*")):
+        listed = _must(_git(path, "ls-files", "--stage", "-z"), path).out.split(b"\0")
+        links = [os.fsdecode(one.partition(b"\t")[2]) for one in listed if one.startswith(b"160000 ")]
+    for name in links:
+        inner = Path(path, name)
+        if os.path.lexists(inner / ".git"):
+            _refuse_unsaved(str(inner), f"submodule {name} of {path}")
+    for home in homes:
+        _refuse_unpushed({"GIT_DIR": str(home)}, str(home), f"a submodule of {path} ({home.name})")
+
+
+def _refuse_unsaved(inner: str, what: str) -> None:
+    dirty = changes(inner, _ENV)
+    if dirty:
+        raise FailedError(
+            f"{what} has uncommitted changes: {', '.join(dirty[:5])}",
+            hint="commit and push them there; nothing was removed",
+            files=dirty,
+        )
+    _refuse_unpushed({}, inner, what)
+    told = _must(_git(inner, "rev-parse", "--absolute-git-dir"), inner).out
+    _refuse_submodules(inner, os.fsdecode(told).rstrip("\n"))
+
+
+def _refuse_unpushed(env: dict[str, str | None], where: str, what: str) -> None:
+    words = ["git", "rev-list", "--max-count=1", "--all", "HEAD", "--not", "--remotes"]
+    done = run(words, cwd=where, env={**_ENV, **env})
+    if done.out or done.status:
+        why = "commits that are on no remote" if done.out else f"no readable history: {complaint(done.err)}"
+        raise FailedError(f"{what} has {why}", hint="push them there; nothing was removed")
+
+
 def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
     """Raise `FailedError` for whatever is nowhere but in this worktree."""
     if dirty:
@@ -495,8 +632,7 @@ def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
             hint="commit or move them; nothing was removed",
             files=list(dirty),
         )
-    if Path(admin, "modules").exists():
-        raise FailedError(f"{path} has submodules of its own", hint=f"git worktree remove --force {path}")
+    _refuse_submodules(path, admin)
     detached = _git(path, "symbolic-ref", "--quiet", "HEAD").status != 0
     if detached and not _git(path, "for-each-ref", "--count=1", "--contains", "HEAD").out:
         raise FailedError(f"{path} has commits that are on no branch", hint=f"git -C {path} branch NAME")

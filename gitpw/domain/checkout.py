@@ -19,7 +19,7 @@ class Own(NamedTuple):
 class Worktree(NamedTuple):
     """A linked worktree: `own` is the claim that it was made for, `present` whether its folder is there.
 
-    `locked` is a person's `git worktree lock`.
+    `locked` is a person's `git worktree lock`, `made` the unix time at which it was made, if known.
     """
 
     path: str
@@ -28,3 +28,4 @@ class Worktree(NamedTuple):
     own: Own | None
     locked: bool
     present: bool
+    made: float | None = None

@@ -44,6 +44,13 @@ def _branches(template: str) -> str:
     return template
 
 
+def _places(template: str) -> str:
+    """A template names a folder for each task."""
+    if "{id}" not in template or re.search(r"\{(?!id\})|(?<!\{id)\}|\0", template):
+        raise ValueError(f"{template!r} makes no folder for each task: it needs {{id}}, and takes nothing else")
+    return template
+
+
 Duration = Annotated[str, AfterValidator(_checked)]
 
 
@@ -71,9 +78,10 @@ class Claiming(Section):
 
     lease: Duration = "60m"
     wait: Duration = "5m"
-    worktrees: str = ".worktrees/{id}"
+    worktrees: Annotated[str, AfterValidator(_places)] = ".worktrees/{id}"
     branch: Annotated[str, AfterValidator(_branches)] = "{type}/{issue}-{id}-{slug}"
     setup: list[str] = []
+    stale: Literal["warn", "update", "refuse"] = "update"
 
 
 class Merging(Section):

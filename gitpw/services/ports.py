@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
@@ -16,7 +17,9 @@ from gitpw.ledger.ledger import Ledger
 __all__ = [
     "Checkout",
     "Clock",
+    "Conflicts",
     "Context",
+    "Fetch",
     "Files",
     "Hooks",
     "Own",
@@ -31,6 +34,13 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The moment, in UTC."""
+
+
+class Fetch(Protocol):
+    """A fetch that goes on by itself."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended by now, or does within `timeout` seconds; to be asked once."""
 
 
 class Repo(Protocol):
@@ -68,6 +78,18 @@ class Repo(Protocol):
     def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
         """Bring the remote-tracking ref of one branch up to date; False where the remote can't be reached."""
 
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Fetch | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them."""
+
+    def tips(self, refs: Sequence[str]) -> Mapping[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
+
+    def divergence(self, base: str, head: str) -> tuple[int, int] | None:
+        """How many commits a head has that a base hasn't, and the other way round; None where that can't be told."""
+
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since that ref was last brought up to date, if known."""
 
@@ -91,6 +113,18 @@ class Repo(Protocol):
 
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected."""
+
+
+class Conflicts(Protocol):
+    """What commits that are here change, and which of them conflict."""
+
+    def changes(self, tips: Sequence[str], base: str, timeout: float) -> Mapping[str, Changes]:
+        """What the commits of each tip change that aren't contained in `base`."""
+
+    def conflicts(
+        self, pairs: Sequence[tuple[str, str]], timeout: float
+    ) -> Mapping[tuple[str, str], Sequence[str]]:
+        """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
 
 
 class Worktrees(Protocol):
@@ -179,6 +213,7 @@ class Context:
     repo: Repo
     checkout: Checkout
     worktrees: Worktrees
+    conflicts: Conflicts
     hooks: Hooks
     files: Files
     policy: Policy
