@@ -71,6 +71,7 @@ def _assembled(
     from gitpw.adapters.identity import host_name, identify
     from gitpw.adapters.policy import load_policy
     from gitpw.adapters.process import run
+    from gitpw.adapters.provision import GitProvision
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.ledger.journal import Journal
@@ -112,6 +113,7 @@ def _assembled(
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         conflicts=GitConflicts(repo),
+        provision=GitProvision(repo),
         hooks=GitHooks(repo),
         files=OwnFiles(repo, folder, policy, far),
         policy=policy,

@@ -271,12 +271,6 @@ class GitRepo:
         done = self.git("merge-base", "--end-of-options", one, two)
         return None if done.status else done.out.decode().strip()
 
-    def divergence(self, base: str, head: str) -> tuple[int, int] | None:
-        """How many commits a head has that a base hasn't, and the other way round; None where that can't be told."""
-        done = self.git("rev-list", "--left-right", "--count", "--end-of-options", f"{head}...{base}")
-        counts = done.out.split()
-        return None if done.status else (int(counts[0]), int(counts[1]))
-
     def blob(self, commit: str, path: str) -> bytes | None:
         """The content of a file (relative to the root) in a commit; None where there is no such file."""
         done = self.git("cat-file", "blob", f"{commit}:{path}")
@@ -438,11 +432,14 @@ PLAIN = ("--name-only", "-z", "--no-renames", "--ignore-submodules=none")
 """Names as they are, whatever the user's configuration says of diffs."""
 
 
-def changes(root: str, env: dict[str, str | None]) -> list[str]:
-    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`."""
+def changes(root: str, env: dict[str, str | None], timeout: float | None = None) -> list[str]:
+    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`.
+
+    Raises `FailedError`, also when the time is up.
+    """
     options = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
-    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env)
-    if done.status:
+    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env, timeout=timeout)
+    if done.status or done.late:
         raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
     return [entry[3:] for entry in os.fsdecode(done.out).split("\0") if entry]
 

@@ -23,7 +23,7 @@ from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
 from gitpw.adapters.git import GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.checkout import Look, Own, Worktree
 from gitpw.domain.ids import TaskId
 from gitpw.errors import FailedError
 
@@ -95,8 +95,15 @@ class GitWorktrees:
         found = [one for one in self.all() if one.own is not None and one.own.task == task]
         return next((one for one in found if one.present), found[0] if found else None)
 
-    def make(  # noqa: PLR0913 - each says what the worktree is to be like
-        self, path: str, branch: str, base: str, own: Own, *, sparse: Sequence[str] = (), checkout: bool = True
+    def make(
+        self,
+        path: str,
+        branch: str,
+        base: str,
+        own: Own,
+        *,
+        sparse: Sequence[str] = (),
+        checkout: bool = True,
     ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
@@ -117,15 +124,14 @@ class GitWorktrees:
 
     def files(self, path: str) -> int:
         """How many files are tracked in a worktree; 0 where that can't be told."""
-        entry = self._at(path)
-        head = _index(entry.admin)[:12] if entry is not None else b""
+        head = _index(git_dir_of(path) or "")[:12]
         return int.from_bytes(head[8:12], "big") if head.startswith(b"DIRC") else 0
 
     def dirty(self, worktree: Worktree) -> list[str]:
         """Uncommitted and untracked files, relative to the worktree; none where its folder is gone."""
         if not worktree.present:
             return []
-        return _changes(worktree.path, str(_linked(Path(worktree.path, ".git")) or ""))
+        return _changes(worktree.path, git_dir_of(worktree.path))
 
     def occupants(self, worktree: Worktree) -> list[str]:
         """The programs that have their current folder in a worktree, as far as this system tells: `vim (4711)`."""
@@ -140,9 +146,33 @@ class GitWorktrees:
                     found.append(f"{name} ({process.name})")
         return found
 
+    def look(self, worktree: Worktree, base: str | None, timeout: float) -> Look:
+        """What can be found out about a worktree in time: commits against `base` first, then changes, then its size."""
+        until = time.monotonic() + timeout
+        found = Look()
+        if base is not None and worktree.head is not None and timeout > 0:
+            words = ["git", "rev-list", "--left-right", "--count", f"{worktree.head}...{base}"]
+            done = run(words, cwd=self._repo.common_dir, env=_ENV, timeout=timeout)
+            if done.status == 0 and not done.late:
+                found = found._replace(ahead=int(done.out.split()[0]), behind=int(done.out.split()[1]))
+        left = until - time.monotonic()
+        if worktree.present and left > 0:
+            with suppress(FailedError):
+                found = found._replace(
+                    changes=len(_changes(worktree.path, git_dir_of(worktree.path), timeout=left))
+                )
+        left = until - time.monotonic()
+        if worktree.present and left > 0:
+            done = run(["du", "-sk", "--", worktree.path], timeout=left)
+            told = done.out.split(maxsplit=1)
+            found = found if done.late or not told else found._replace(size=int(told[0]) * 1024)
+        return found
+
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
-        if _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status or _changes(path, str(_linked(Path(path, ".git")) or "")):
+        if _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status or _changes(
+            path, git_dir_of(path) or ""
+        ):
             return False
         return _git(path, "merge", "--ff-only", "--quiet", commit).status == 0
 
@@ -465,6 +495,12 @@ def _own(entry: _Entry) -> Own | None:
     return next((one for one in reversed(owned) if one.task is not None), owned[-1] if owned else None)
 
 
+def git_dir_of(path: str) -> str | None:
+    """A linked worktree's own git dir."""
+    found = _linked(Path(path, ".git"))
+    return None if found is None else str(found)
+
+
 def _linked(file: Path) -> Path | None:
     """The git dir that a worktree's `.git` file names."""
     said = read(str(file), 1 << 16)
@@ -570,16 +606,16 @@ def _index(admin: str) -> bytes:
     return read(str(Path(admin, "index")), 1 << 30) or b""
 
 
-def _changes(path: str, admin: str, *, moved: bool = False) -> list[str]:
+def _changes(path: str, admin: str | None, *, moved: bool = False, timeout: float | None = None) -> list[str]:
     """Uncommitted and untracked files; of a worktree into which nothing was checked out, all that is in it."""
     if admin and not Path(admin, "index").exists():
         return sorted(name for name in os.listdir(path) if name != ".git")  # noqa: PTH208
-    return changes(path, {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV)
+    return changes(path, {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV, timeout)
 
 
 def _thin_out(path: str, folders: Sequence[str], hold: Sequence[int]) -> None:
     """Let a worktree have some folders only; this turns on `extensions.worktreeConfig`, as git does."""
-    words = ["git", "sparse-checkout", "set", "--cone", "--stdin"]
+    words = ["git", "sparse-checkout", "set", "--cone", "--skip-checks", "--stdin"]
     lines = "".join(f"{folder}\n" for folder in folders).encode(errors="surrogateescape")
     _must(patient(lambda: run(words, cwd=path, env=_ENV, input=lines, hold=hold)), path)
 
@@ -590,7 +626,9 @@ GITLINK = (0o160000).to_bytes(4, "big")
 
 def _refuse_submodules(path: str, admin: str) -> None:
     """Raise `FailedError` where a submodule, or one in it, holds what is nowhere else."""
-    homes = [head.parent for head in Path(admin, "modules").rglob("HEAD") if (head.parent / "objects").is_dir()]
+    homes = [
+        head.parent for head in Path(admin, "modules").rglob("HEAD") if (head.parent / "objects").is_dir()
+    ]
     links = []
     if GITLINK in _index(admin) or any(Path(admin).glob("sharedindex.*")):
         listed = _must(_git(path, "ls-files", "--stage", "-z"), path).out.split(b"\0")

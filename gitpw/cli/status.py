@@ -46,9 +46,9 @@ def _data(found: Status) -> dict[str, object]:
         "locks": found.locks,
         "merges": [one.public(place) for place, one in enumerate(found.merges, 1)],
         "warnings": found.warnings,
-        "conflicts": found.conflicts,
         "ledger": found.ledger,
         "remote": found.remote,
+        **({"conflicts": found.conflicts} if found.conflicts else {}),
     }
 
 

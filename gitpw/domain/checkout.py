@@ -29,3 +29,16 @@ class Worktree(NamedTuple):
     locked: bool
     present: bool
     made: float | None = None
+
+
+class Look(NamedTuple):
+    """What was found out about a worktree in time, None for what wasn't.
+
+    `ahead` and `behind` count commits against the base branch, `changes` uncommitted and untracked files, `size` bytes
+    on the disk.
+    """
+
+    ahead: int | None = None
+    behind: int | None = None
+    changes: int | None = None
+    size: int | None = None

@@ -47,7 +47,9 @@ def _branches(template: str) -> str:
 def _places(template: str) -> str:
     """A template names a folder for each task."""
     if "{id}" not in template or re.search(r"\{(?!id\})|(?<!\{id)\}|\0", template):
-        raise ValueError(f"{template!r} makes no folder for each task: it needs {{id}}, and takes nothing else")
+        raise ValueError(
+            f"{template!r} makes no folder for each task: it needs {{id}}, and takes nothing else"
+        )
     return template
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.checkout import Look, Own, Worktree
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
@@ -22,7 +22,9 @@ __all__ = [
     "Fetch",
     "Files",
     "Hooks",
+    "Look",
     "Own",
+    "Provision",
     "Repo",
     "Worktree",
     "Worktrees",
@@ -87,9 +89,6 @@ class Repo(Protocol):
     def merge_base(self, one: str, two: str) -> str | None:
         """The commit at which two parted; None where they have nothing in common."""
 
-    def divergence(self, base: str, head: str) -> tuple[int, int] | None:
-        """How many commits a head has that a base hasn't, and the other way round; None where that can't be told."""
-
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since that ref was last brought up to date, if known."""
 
@@ -101,6 +100,9 @@ class Repo(Protocol):
 
     def push_url(self, remote: str) -> str:
         """Where pushes to a remote go."""
+
+    def main_root(self) -> str | None:
+        """The root of the main checkout; None where the repository is bare."""
 
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
@@ -136,12 +138,34 @@ class Worktrees(Protocol):
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task."""
 
-    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+    def make(
+        self,
+        path: str,
+        branch: str,
+        base: str,
+        own: Own,
+        *,
+        sparse: Sequence[str] = (),
+        checkout: bool = True,
+    ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
-        Whatever an interrupted earlier call left is finished. Raises `FailedError` where something that isn't ours
+        Whatever an interrupted earlier call left is finished. A new one has all files, or with `sparse` those folders
+        and what lies above them, or without `checkout` none. Raises `FailedError` where something that isn't ours
         is in the way.
         """
+
+    def files(self, path: str) -> int:
+        """How many files are tracked in a worktree; 0 where that can't be told."""
+
+    def occupants(self, worktree: Worktree) -> Sequence[str]:
+        """The programs that have their current folder in a worktree, as far as this system tells."""
+
+    def advance(self, path: str, commit: str) -> bool:
+        """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
+
+    def look(self, worktree: Worktree, base: str | None, timeout: float) -> Look:
+        """What can be found out about a worktree in time."""
 
     def dirty(self, worktree: Worktree) -> Sequence[str]:
         """Uncommitted and untracked files, relative to the worktree."""
@@ -149,8 +173,36 @@ class Worktrees(Protocol):
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where it has changes."""
 
-    def repair(self) -> Sequence[str]:
-        """Mend what moved and prune what is gone; the names of what was done."""
+    def repair(self, paths: Sequence[str] = ()) -> Sequence[str]:
+        """Mend what moved (`paths`: to where nobody would look) and prune what is gone; the names of what was done."""
+
+
+class Provision(Protocol):
+    """What a new worktree needs besides its tracked files."""
+
+    def pending(self, path: str) -> str | None:
+        """What a worktree still needs: "all", or "setup" where the files are there; None where it needs nothing."""
+
+    def reached(self, path: str, pending: str | None) -> None:
+        """Note what a worktree still needs."""
+
+    def include(self, path: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Copy what `.worktreeinclude` names; what was copied, and in words what couldn't be."""
+
+    def submodules(self, path: str) -> Sequence[str]:
+        """The submodules of a worktree that aren't there yet."""
+
+    def commands(self, commit: str) -> Sequence[str]:
+        """The set-up commands of the policy in a commit; raises `ConfigError` where that can't be read."""
+
+    def approved(self, commands: Sequence[str]) -> bool:
+        """Whether a person has approved exactly these commands here."""
+
+    def approve(self, commands: Sequence[str]) -> None:
+        """Remember that a person has approved exactly these commands."""
+
+    def run(self, path: str, command: str) -> int:
+        """Run one command in a worktree, with its output on standard error; its exit status."""
 
 
 class Checkout(Protocol):
@@ -214,6 +266,7 @@ class Context:
     checkout: Checkout
     worktrees: Worktrees
     conflicts: Conflicts
+    provision: Provision
     hooks: Hooks
     files: Files
     policy: Policy

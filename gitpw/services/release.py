@@ -11,6 +11,7 @@ from gitpw.errors import FailedError
 from gitpw.services.asking import ask, forget, my_task, my_worktree
 from gitpw.services.ports import Context, Worktree
 from gitpw.services.show_task import known_task
+from gitpw.services.worktrees import is_spent
 
 
 class Released(NamedTuple):
@@ -68,7 +69,7 @@ def _left_behind(ctx: Context, name: TaskId) -> Released | None:
 def _cleared(ctx: Context, tree: Worktree, task: Task, *, keep: bool) -> list[str]:
     """Take away a worktree in which nothing would be lost; say what stays and why."""
     dirty = ctx.worktrees.dirty(tree) if tree.present else ()
-    committed = tree.head is not None and tree.head != task.base
+    committed = tree.head is not None and not is_spent(ctx, tree.head, task)
     notes = []
     if committed:
         notes.append(f"kept branch {tree.branch}: it has commits")
