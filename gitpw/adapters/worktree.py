@@ -119,6 +119,7 @@ class GitWorktrees:
             if entry.unfinished and checkout:
                 self._finish(entry, sparse, hold=(held.file,))
             elif entry.unfinished:
+                Path(entry.admin, TO_PROVISION).unlink(missing_ok=True)
                 Path(entry.admin, "locked").unlink(missing_ok=True)
         return path
 
@@ -174,7 +175,9 @@ class GitWorktrees:
             path, git_dir_of(path) or ""
         ):
             return False
-        return _git(path, "merge", "--ff-only", "--quiet", commit).status == 0
+        empty = not Path(git_dir_of(path) or "", "index").exists()
+        how = ("reset", "--soft") if empty else ("merge", "--ff-only", "--quiet")
+        return _git(path, *how, commit).status == 0
 
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where something would be lost."""

@@ -14,7 +14,7 @@ from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.errors import FailedError, InvalidError
 from gitpw.services.asking import my_worktree
-from gitpw.services.forecast import Branch, Clash, base_tip, forecast
+from gitpw.services.forecast import Branch, Clash, base_tip, forecast, stands, with_branches
 from gitpw.services.ports import Context, Look, Worktree
 
 SURVEY = 3.0
@@ -146,13 +146,15 @@ def survey(ctx: Context, rows: Sequence[WorktreeRow], within: float = SURVEY) ->
 def _clashes(
     ctx: Context, board: Board, trees: Sequence[Worktree], within: float
 ) -> dict[TaskId, list[Clash]]:
-    """With what each worktree's branch would conflict now: the base branch, or another's of the worktrees here."""
+    """With what each worktree's branch would conflict now: the base branch, or another task's as far as it is known here."""
     branches = [
         Branch(tree.own.task, tree.own.worker, tree.branch or tree.own.task, tree.head)
         for tree in trees
         if tree.own is not None and tree.own.task is not None and tree.head is not None
         if (task := board.task(tree.own.task)) is not None and task.merged_at is None
     ]
+    here = {one.task for one in branches}
+    branches += stands(ctx, [claim for claim in with_branches(board.claims()) if claim.task not in here])
     found: dict[TaskId, list[Clash]] = {}
     for clash in forecast(ctx, branches, within).clashes:
         for side in (clash.one, clash.other):
