@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from gitpw.adapters.disk import Held, locked, read, replace
 from gitpw.adapters.git import GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
 from gitpw.domain.checkout import Look, Own, Worktree
-from gitpw.domain.ids import TaskId
+from gitpw.domain.ids import TASK, WORKER, TaskId
 from gitpw.errors import FailedError
 
 UNFINISHED = "git pw: being made"
@@ -85,14 +87,12 @@ class GitWorktrees:
 
     def all(self) -> list[Worktree]:
         """All linked worktrees, the main checkout left out."""
-        return [
-            Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present, _made(one))
-            for one in self._entries()
-        ]
+        return [self._described(one) for one in self._entries()]
 
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task; rather one whose folder is there."""
-        found = [one for one in self.all() if one.own is not None and one.own.task == task]
+        found = [one for one in self.all() if one.task == task]
+        found.sort(key=lambda one: one.own is None)
         return next((one for one in found if one.present), found[0] if found else None)
 
     def make(
@@ -219,6 +219,25 @@ class GitWorktrees:
         return done
 
     # The list of worktrees
+
+    def _described(self, entry: _Entry) -> Worktree:
+        own = _own(entry)
+        task = own.task if own is not None else self._task_at(entry.path)
+        return Worktree(
+            entry.path, entry.branch, entry.head, own, entry.kept, entry.present, _made(entry), task
+        )
+
+    def _task_at(self, path: str) -> TaskId | None:
+        """The task for which a worktree is made at such a place."""
+        found = self._places.fullmatch(os.path.realpath(path))
+        return None if found is None else TaskId(found[1])
+
+    @cached_property
+    def _places(self) -> re.Pattern[str]:
+        """The template, with the worker's name behind it where two work at one task."""
+        place = os.path.realpath(self._placed(self._template.replace("{id}", "@id@")))
+        pattern = re.escape(place).replace(re.escape("@id@"), f"({TASK.pattern})", 1)
+        return re.compile(f"{pattern}(?:-{WORKER.pattern})?")
 
     def _entries(self) -> list[_Entry]:
         """All linked worktrees."""

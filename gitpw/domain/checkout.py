@@ -19,7 +19,8 @@ class Own(NamedTuple):
 class Worktree(NamedTuple):
     """A linked worktree: `own` is the claim that it was made for, `present` whether its folder is there.
 
-    `locked` is a person's `git worktree lock`, `made` the unix time at which it was made, if known.
+    `locked` is a person's `git worktree lock`, `made` the unix time at which it was made, if known, and `task` the
+    one that it is for: by its claim, or by its place where the claim is over and forgotten.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Worktree(NamedTuple):
     locked: bool
     present: bool
     made: float | None = None
+    task: TaskId | None = None
 
 
 class Look(NamedTuple):

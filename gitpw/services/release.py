@@ -34,8 +34,8 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
     name, own = my_task(ctx, task)
     _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
     found = known_task(answer.board, name)
+    tree = my_worktree(ctx, name)  # while it still knows whose it is
     forget(ctx, answer.board)
-    tree = my_worktree(ctx, name)
     return Released(
         found, [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
     )

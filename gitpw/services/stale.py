@@ -16,7 +16,7 @@ from gitpw.services.ports import Context
 
 def newer(ctx: Context, board: Board, locks: Sequence[Held], head: str | None) -> list[str]:
     """The locked files of which the base branch has a version that isn't in a commit's history."""
-    tip = base_tip(ctx)
+    tip = base_tip(ctx) if locks and head is not None else None
     if head is None or tip is None or tip == head:
         return []
     fork = ctx.repo.merge_base(head, tip)

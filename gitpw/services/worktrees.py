@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -74,18 +73,16 @@ def list_worktrees(ctx: Context) -> list[WorktreeRow]:
     board = ctx.ledger.board()
     rows = []
     for tree in ctx.worktrees.all():
-        if tree.own is not None:
-            state = _state(board, tree)
+        if tree.own is not None or tree.task is not None:
+            state, worker = _state(board, tree), tree.own and tree.own.worker
             rows.append(
-                WorktreeRow(
-                    tree.path, tree.branch, tree.own.task, tree.own.worker, state, tree.present, tree.locked
-                )
+                WorktreeRow(tree.path, tree.branch, tree.task, worker, state, tree.present, tree.locked)
             )
     return rows
 
 
 def _state(board: Board, tree: Worktree) -> str:
-    task = board.task(tree.own.task) if tree.own is not None and tree.own.task else None
+    task = board.task(tree.task) if tree.task else None
     if task is None:
         return "unknown"
     if task.merged_at is not None:
@@ -124,6 +121,8 @@ def _main(ctx: Context) -> str:
 
 def survey(ctx: Context, rows: Sequence[WorktreeRow], within: float = SURVEY) -> Iterator[Surveyed]:
     """More about each of the rows, in their order, each as soon as it is known; what takes too long is left out."""
+    from concurrent.futures import ThreadPoolExecutor
+
     board, base, until = ctx.ledger.board(), base_tip(ctx), time.monotonic() + within
     trees = {tree.path: tree for tree in ctx.worktrees.all()}
     clashes = _clashes(ctx, board, list(trees.values()), within / 2)
@@ -225,12 +224,10 @@ def pruned(ctx: Context, *, dry_run: bool = False) -> Pruned:
     board = ctx.ledger.board()
     done = Pruned([], [])
     for tree in ctx.worktrees.all():
-        task = board.task(tree.own.task) if tree.own is not None and tree.own.task else None
+        task = board.task(tree.task) if tree.task is not None else None
         if task is None or task.merged_at is None:
             continue
-        why = _why_kept(ctx, tree, task)
-        if why is None and not dry_run:
-            why = _taken_away(ctx, tree)
+        why = _why_kept(ctx, tree, task) or (_dirt(ctx, tree) if dry_run else _taken_away(ctx, tree))
         if why is None:
             done.removed.append(tree.path)
         else:
@@ -245,9 +242,11 @@ def _why_kept(ctx: Context, tree: Worktree, task: Task) -> str | None:
     if tree.head != task.head:
         return f"it isn't at {(task.head or 'the commit')[:12]}, which is what {task.id} was handed in with"
     busy = _in_use(ctx, tree)
-    if busy is not None:
-        return busy[0]
-    dirty = ctx.worktrees.dirty(tree) if tree.present else ()
+    return busy[0] if busy is not None else None
+
+
+def _dirt(ctx: Context, tree: Worktree) -> str | None:
+    dirty = ctx.worktrees.dirty(tree)
     return f"{len(dirty)} uncommitted or untracked files" if dirty else None
 
 
@@ -256,7 +255,7 @@ def _taken_away(ctx: Context, tree: Worktree) -> str | None:
     try:
         ctx.worktrees.remove(tree)
     except FailedError as error:
-        return error.message
+        return _dirt(ctx, tree) or error.message
     if tree.branch is not None and tree.head is not None:
         ctx.repo.delete_branch(tree.branch, tree.head)
     return None
