@@ -53,12 +53,17 @@ class GitConflicts:
 
     def changes(self, tips: Sequence[str], base: str, timeout: float) -> dict[str, Changes]:
         """What the commits of each tip change that aren't contained in `base`; a merge where it differs from all parents."""
+        if Path(self._repo.common_dir, "shallow").exists():
+            # Histories that were cut off before they meet would seem to have changed everything.
+            tips = [tip for tip in tips if self._repo.merge_base(base, tip) is not None]
         if not tips:
             return {}
-        words = ["log", "--stdin", "-z", "--format=%x01%S", "--name-status", "--no-renames", "-c"]
+        words = ["log", "--stdin", "-z", "--format=%x01%S", "--name-status", "-c"]
+        words += ["--no-renames", "--ignore-submodules=none"]
         asked = "".join(f"{tip}\n" for tip in (*dict.fromkeys(tips), f"^{base}"))
-        plain = ("-c", "log.showSignature=false", "-c", "diff.ignoreSubmodules=none")
-        done = self._repo.git(*plain, *words, input=asked.encode(), env=_OFFLINE, timeout=timeout)
+        done = self._repo.git(
+            "-c", "log.showSignature=false", *words, input=asked.encode(), env=_OFFLINE, timeout=timeout
+        )
         return {} if done.status else _logged(os.fsdecode(done.out))
 
     def conflicts(self, pairs: Sequence[Pair], timeout: float) -> dict[Pair, list[str]]:

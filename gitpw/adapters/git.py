@@ -432,12 +432,15 @@ PLAIN = ("--name-only", "-z", "--no-renames", "--ignore-submodules=none")
 """Names as they are, whatever the user's configuration says of diffs."""
 
 
-def changes(root: str, env: dict[str, str | None], timeout: float | None = None) -> list[str]:
+def changes(
+    root: str, env: dict[str, str | None], timeout: float | None = None, *, submodules: bool = True
+) -> list[str]:
     """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`.
 
-    Raises `FailedError`, also when the time is up.
+    Without `submodules`, they aren't looked into. Raises `FailedError`, also when the time is up.
     """
-    options = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
+    options: tuple[str, ...] = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
+    options += () if submodules else ("--ignore-submodules=all",)
     done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env, timeout=timeout)
     if done.status or done.late:
         raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
@@ -469,7 +472,7 @@ def _pattern(template: str) -> str | None:
     if template.startswith("/") or first in {"", ".", "..", "~"}:
         return None
     escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", first.replace("{id}", "task-\0"))
-    return f"/{escaped.replace(chr(0), '*')}/"
+    return f"/{escaped.replace(chr(0), '*').replace(chr(10), '?')}/"  # a pattern is one line
 
 
 def _no_repository(err: bytes) -> NoRepoError:

@@ -410,7 +410,9 @@ class GitWorktrees:
     def _clear(self, entry: _Entry, admin: str) -> None:
         """Move the folder into the trash, unless something in it would be lost."""
         path = entry.path
-        _refuse_loss(path, admin, _changes(path, admin))
+        submodules = _submodules(path, admin)
+        _refuse_submodules(path, admin, submodules)
+        _refuse_loss(path, _changes(path, admin))
         trash = self._moved_away(path)
         if trash is None:
             # It can't be moved, being a mount point for instance: git deletes it, if it is clean.
@@ -418,10 +420,10 @@ class GitWorktrees:
             _must(self._git("remove", "--", path), path)
             return
         # Somebody may have written there since we looked; now nobody finds it any more.
-        late = _changes(str(trash), admin, moved=True)
+        late = _late_changes(str(trash), admin, submodules)
         if late:
             trash.rename(path)
-            _refuse_loss(path, admin, late)
+            _refuse_loss(path, late)
         modules = Path(admin, "modules")
         if modules.exists():
             modules.rename(trash / f"modules-{secrets.token_hex(4)}")
@@ -632,7 +634,8 @@ def _changes(path: str, admin: str | None, *, moved: bool = False, timeout: floa
     """Uncommitted and untracked files; of a worktree into which nothing was checked out, all that is in it."""
     if admin and not Path(admin, "index").exists():
         return sorted(name for name in os.listdir(path) if name != ".git")  # noqa: PTH208
-    return changes(path, {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV, timeout)
+    env = {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV
+    return changes(path, env, timeout, submodules=not moved)
 
 
 def _thin_out(path: str, folders: Sequence[str], hold: Sequence[int]) -> None:
@@ -646,45 +649,63 @@ GITLINK = (0o160000).to_bytes(4, "big")
 """How the index marks a submodule."""
 
 
-def _refuse_submodules(path: str, admin: str) -> None:
-    """Raise `FailedError` where a submodule, or one in it, holds what is nowhere else."""
-    homes = [
-        head.parent for head in Path(admin, "modules").rglob("HEAD") if (head.parent / "objects").is_dir()
-    ]
-    links = []
-    if GITLINK in _index(admin) or any(Path(admin).glob("sharedindex.*")):
-        listed = _must(_git(path, "ls-files", "--stage", "-z"), path).out.split(b"\0")
-        links = [os.fsdecode(one.partition(b"\t")[2]) for one in listed if one.startswith(b"160000 ")]
-    for name in links:
-        inner = Path(path, name)
-        if os.path.lexists(inner / ".git"):
-            _refuse_unsaved(str(inner), f"submodule {name} of {path}")
-    for home in homes:
-        _refuse_unpushed({"GIT_DIR": str(home)}, str(home), f"a submodule of {path} ({home.name})")
+class _Submodule(NamedTuple):
+    """A submodule that is there: where it lies in the worktree, and its git dir."""
+
+    place: str
+    admin: str
 
 
-def _refuse_unsaved(inner: str, what: str) -> None:
-    dirty = changes(inner, _ENV)
-    if dirty:
-        raise FailedError(
-            f"{what} has uncommitted changes: {', '.join(dirty[:5])}",
-            hint="commit and push them there; nothing was removed",
-            files=dirty,
-        )
-    _refuse_unpushed({}, inner, what)
-    told = _must(_git(inner, "rev-parse", "--absolute-git-dir"), inner).out
-    _refuse_submodules(inner, os.fsdecode(told).rstrip("\n"))
+def _submodules(path: str, admin: str, place: str = "") -> list[_Submodule]:
+    """The submodules of a checkout that are there, and those in them."""
+    if GITLINK not in _index(admin) and not any(Path(admin).glob("sharedindex.*")):
+        return []
+    listed = _must(_git(path, "ls-files", "--stage", "-z"), path).out.split(b"\0")
+    names = [os.fsdecode(one.partition(b"\t")[2]) for one in listed if one.startswith(b"160000 ")]
+    found = []
+    for name in names:
+        inner = str(Path(path, name))
+        if os.path.lexists(Path(inner, ".git")):
+            told = _must(_git(inner, "rev-parse", "--absolute-git-dir"), inner).out
+            one = _Submodule(str(Path(place, name)), os.fsdecode(told).rstrip("\n"))
+            found += [one, *_submodules(inner, one.admin, one.place)]
+    return found
 
 
-def _refuse_unpushed(env: dict[str, str | None], where: str, what: str) -> None:
-    words = ["git", "rev-list", "--max-count=1", "--all", "HEAD", "--not", "--remotes"]
-    done = run(words, cwd=where, env={**_ENV, **env})
-    if done.out or done.status:
-        why = "commits that are on no remote" if done.out else f"no readable history: {complaint(done.err)}"
-        raise FailedError(f"{what} has {why}", hint="push them there; nothing was removed")
+def _late_changes(trash: str, admin: str, submodules: Sequence[_Submodule]) -> list[str]:
+    """The changes of a worktree that was moved, and of its submodules, which don't know that they were."""
+    found = list(_changes(trash, admin, moved=True))
+    for one in submodules:
+        there = str(Path(trash, one.place))
+        env = {**_ENV, "GIT_DIR": one.admin, "GIT_WORK_TREE": there}
+        found += [f"{one.place}/{name}" for name in changes(there, env, submodules=False)]
+    return found
 
 
-def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
+def _refuse_submodules(path: str, admin: str, submodules: Sequence[_Submodule]) -> None:
+    """Raise `FailedError` where a submodule holds what is nowhere else, even one that was taken out again."""
+    for one in submodules:
+        dirty = changes(str(Path(path, one.place)), _ENV)
+        if dirty:
+            raise FailedError(
+                f"submodule {one.place} of {path} has uncommitted changes: {', '.join(dirty[:5])}",
+                hint="commit and push them there; nothing was removed",
+                files=[f"{one.place}/{name}" for name in dirty],
+            )
+    modules = Path(admin, "modules")
+    homes = {str(head.parent) for head in modules.rglob("HEAD") if (head.parent / "objects").is_dir()}
+    for home in sorted(homes | {one.admin for one in submodules}):
+        words = ["git", "rev-list", "--max-count=1", "--all", "HEAD", "--not", "--remotes"]
+        done = run(words, cwd=home, env={**_ENV, "GIT_DIR": home})
+        if done.out or done.status:
+            why = "commits that are on no remote" if done.out else f"no history: {complaint(done.err)}"
+            name = os.path.relpath(home, modules) if home.startswith(str(modules)) else home
+            raise FailedError(
+                f"submodule {name} of {path} has {why}", hint="push them there; nothing was removed"
+            )
+
+
+def _refuse_loss(path: str, dirty: Sequence[str]) -> None:
     """Raise `FailedError` for whatever is nowhere but in this worktree."""
     if dirty:
         raise FailedError(
@@ -692,7 +713,6 @@ def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
             hint="commit or move them; nothing was removed",
             files=list(dirty),
         )
-    _refuse_submodules(path, admin)
     detached = _git(path, "symbolic-ref", "--quiet", "HEAD").status != 0
     if detached and not _git(path, "for-each-ref", "--count=1", "--contains", "HEAD").out:
         raise FailedError(f"{path} has commits that are on no branch", hint=f"git -C {path} branch NAME")

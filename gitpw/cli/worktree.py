@@ -111,7 +111,8 @@ def prune(session: Session) -> None:
         session.note(f"kept worktree {one.path}: {one.reason}")
     did = "would remove" if session.dry_run else "removed"
     lines = [f"{did} {one}" for one in done.removed] or ["nothing to prune"]
-    session.report({"removed": done.removed, "kept": done.kept}, *lines)
+    kept = {"kept": done.kept} if done.kept else {}
+    session.report({"removed": done.removed, **kept}, *lines)
 
 
 @worktree.command("repair", "git pw worktree repair", "git pw worktree repair ../moved/task-007")
