@@ -342,17 +342,13 @@ class GitWorktrees:
 
     def _refuse_clash(self, path: str, branch: str, listed: Sequence[_Entry]) -> None:
         for one in listed:
-            if one.branch == branch and not one.admin:
-                raise FailedError(
-                    f"branch {branch} is checked out in {one.path}",
-                    hint="switch that checkout to another branch, or work there: claim with --no-worktree",
-                )
             if one.branch == branch:
-                gone = "" if one.present else ", whose folder is gone"
-                there = f"work there (claim with --no-worktree), or: git worktree remove {one.path}"
+                here = one.present or not one.admin
+                gone = "" if here else ", whose folder is gone"
+                there = "switch that one to another branch; or give the claim back, and claim with --no-worktree there"
                 raise FailedError(
                     f"branch {branch} is checked out in {one.path}{gone}",
-                    hint=there if one.present else "git pw worktree repair",
+                    hint=there if here else "git pw worktree repair",
                 )
         if os.path.lexists(path) and not self._is_free(path):
             raise FailedError(

@@ -38,7 +38,7 @@ from gitpw.services.stale import caught_up, newer, told
 T = TypeVar("T")
 
 
-PREDICTING = 0.5
+PREDICTING = 1.0
 """Seconds that it may take to see with whom my branch would conflict."""
 
 

@@ -20,7 +20,7 @@ PATIENCE = 1.0
 """Seconds that a look may wait for the network."""
 
 
-PREDICTING = 1.5
+PREDICTING = 2.0
 """Seconds that it may take to see which branches would conflict."""
 
 
