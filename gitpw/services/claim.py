@@ -31,7 +31,6 @@ from gitpw.services.base import base
 from gitpw.services.forecast import WAIT, also_changed, forecast, some_others, stands, start_fetch
 from gitpw.services.ports import Context, Fetch
 from gitpw.services.provision import Confirm, provision
-from gitpw.services.release import release
 from gitpw.services.show_task import known_task
 from gitpw.services.stale import caught_up, newer, told
 
@@ -186,6 +185,8 @@ def _up_to_date(ctx: Context, board: Board, mine: Claim, path: str | None, *, fr
     except InvalidError as error:
         if not fresh or mine.task is None or ctx.dry_run:
             return [f"{error.message}: {error.hint}"]
+        from gitpw.services.release import release
+
         release(ctx, mine.task, keep_worktree=True)
         error.message = f"{error.message}: {mine.task} was given back"
         raise
