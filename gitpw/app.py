@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,30 @@ def open_context(
     )
 
 
+def free_at_a_glance() -> bool:
+    """Whether what is staged here is free to be committed, by what is written down for the hooks alone.
+
+    False is no verdict. Nothing that is slow to import is needed for it.
+    """
+    from gitpw.adapters.checkout import GitCheckout
+    from gitpw.adapters.process import detach
+    from gitpw.adapters.sheet import known
+    from gitpw.domain.checkout import considered
+    from gitpw.domain.glance import plainly_free
+
+    repo = GitRepo.discover()
+    found = known(Path(repo.common_dir, "pw"))
+    if found is None:
+        return False
+    worker = os.environ.get("GITPW_WORKER") or found.sheet.worker
+    own = considered(GitCheckout(repo.git_dir).own(), worker, linked=repo.git_dir != repo.common_dir)
+    if not plainly_free(found.listing, found.sheet, own, repo.staged()):
+        return False
+    if found.old > found.sheet.age / 3:
+        detach([sys.argv[0], "hook", "refresh"])
+    return True
+
+
 def _assembled(
     repo: GitRepo,
     worker: str | None,
@@ -72,6 +97,7 @@ def _assembled(
     from gitpw.adapters.policy import load_policy
     from gitpw.adapters.process import run
     from gitpw.adapters.provision import GitProvision
+    from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.ledger.journal import Journal
@@ -117,6 +143,7 @@ def _assembled(
         hooks=GitHooks(repo),
         files=OwnFiles(repo, folder, policy, far),
         policy=policy,
+        rules=GitRules(repo, far, folder),
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,

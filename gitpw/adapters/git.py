@@ -158,15 +158,23 @@ class GitRepo:
 
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
+        return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", self.default_refs(remote)[-1])
+
+    def default_refs(self, remote: str | None) -> list[str]:
+        """The refs that lead to the default branch: those looked for in vain, a symbolic one, the branch's at last."""
         spaces = [f"refs/remotes/{remote}/", "refs/heads/"] if remote is not None else ["refs/heads/"]
         wanted = [space + name for space in spaces for name in ("HEAD", "main", "master")]
         done = self.git("for-each-ref", "--format=%(refname)%00%(symref)", *wanted)
         found = dict(line.split("\0") for line in os.fsdecode(done.out).splitlines())
-        for name in wanted:
+        for at, name in enumerate(wanted, 1):
             if name in found:
-                space = next(space for space in spaces if name.startswith(space))
-                return (found[name] or name).removeprefix(space)
-        return self.branch() or "main"
+                return [*wanted[:at], *([found[name]] if found[name] else [])]
+        return [*wanted, "HEAD", f"refs/heads/{self.branch() or 'main'}"]
+
+    def file_at(self, revision: str, path: str) -> bytes | None:
+        """What a file was in a revision; None where it has none."""
+        done = self.git("cat-file", "blob", f"{revision}:{path}")
+        return None if done.status else done.out
 
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
@@ -270,11 +278,6 @@ class GitRepo:
         """The commit at which two parted; None where they have nothing in common."""
         done = self.git("merge-base", "--end-of-options", one, two)
         return None if done.status else done.out.decode().strip()
-
-    def blob(self, commit: str, path: str) -> bytes | None:
-        """The content of a file (relative to the root) in a commit; None where there is no such file."""
-        done = self.git("cat-file", "blob", f"{commit}:{path}")
-        return None if done.status else done.out
 
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since the remote-tracking ref was last brought up to date, by us or by anybody, if known."""

@@ -26,10 +26,8 @@ from pathlib import Path
 
 from gitpw.adapters.disk import locked, read, replace
 from gitpw.adapters.git import GitRepo
-from gitpw.adapters.policy import NAME, parse_policy
 from gitpw.adapters.process import CLEAN, complaint, run
 from gitpw.adapters.worktree import TO_PROVISION, TRASH, git_dir_of
-from gitpw.errors import ConfigError
 
 INCLUDE = ".worktreeinclude"
 
@@ -85,16 +83,6 @@ class GitProvision:
         told = run(words, cwd=path, env=CLEAN).out.split(b"\0")
         names = [os.fsdecode(one.partition(b"\n")[2]) for one in told if one]
         return [name for name in names if Path(path, name).is_dir() and not Path(path, name, ".git").exists()]
-
-    def commands(self, commit: str) -> list[str]:
-        """The set-up commands of the policy in a commit; raises `ConfigError` where that can't be read."""
-        found = self._repo.blob(commit, NAME)
-        if found is None:
-            return []
-        try:
-            return parse_policy(found.decode(), f"{NAME} of {commit[:12]}").claim.setup
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{NAME} of {commit[:12]} isn't UTF-8", hint="save it as UTF-8") from error
 
     def approved(self, commands: Sequence[str]) -> bool:
         """Whether a person has approved exactly these commands here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
@@ -44,3 +45,14 @@ class Look(NamedTuple):
     behind: int | None = None
     changes: int | None = None
     size: int | None = None
+
+
+def considered(own: Sequence[Own], worker: str | None, *, linked: bool) -> list[Own]:
+    """The claims by which a checkout is judged.
+
+    A linked worktree by its own; the main checkout, which several may share, by those of `worker`, whoever says to be
+    one, else by all of them.
+    """
+    if linked or not worker:
+        return list(own)
+    return [one for one in own if one.worker == worker]

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from gitpw.domain.guard import Locks
+from gitpw.domain.guard import Locks, matches
 from gitpw.domain.lock import Held
-from gitpw.domain.resource import observed, overlap, resource
+from gitpw.domain.resource import observed
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -65,7 +65,7 @@ def _above(path: str) -> list[str]:
     return ["/".join(names[:end]) for end in range(1, len(names) + 1)]
 
 
-def touched(board: Locks, locks: Iterable[Held], files: Iterable[str]) -> list[str]:
+def touched(board: Locks[object], locks: Iterable[Held], files: Iterable[str]) -> list[str]:
     """Those of the files, as git reports them, that a lock covers."""
-    covers = [board.fold(resource(held.resource)) for held in locks]
-    return [file for file in files if any(overlap(one, board.fold(observed(file))) for one in covers)]
+    names = [held.resource for held in locks]
+    return [file for file in files if matches(board, names, board.fold(observed(file)))]

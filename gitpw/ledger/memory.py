@@ -88,6 +88,9 @@ class MemoryStore:
     def tidy(self) -> None:
         """Nothing to do."""
 
+    def list_locks(self) -> None:
+        """No hook asks a store that lives in one process."""
+
     def deepen(self) -> None:
         """Nothing to do."""
 

@@ -62,6 +62,7 @@ class RemoteStore(GitStore):
     def accept(self, commit: str) -> None:
         """Take a state as the last one known."""
         self.set_ref(TIP, commit)
+        self.list_locks()
 
     @property
     def ledger_ref(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from gitpw.domain.board import Board
+from gitpw.domain.checkout import considered
 from gitpw.domain.grant import holder
 from gitpw.domain.guard import Violation, violations
 from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
@@ -13,7 +14,7 @@ from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
-from gitpw.services.asking import ask, granted_no_more
+from gitpw.services.asking import ask, granted_no_more, inform_hooks
 from gitpw.services.ports import Context, Own
 
 COMMIT_PATIENCE = 3.0
@@ -34,6 +35,7 @@ def pre_commit(ctx: Context) -> None:
     files = ctx.repo.staged()
     board = _recent(ctx)
     if board is not None:
+        inform_hooks(ctx)
         judge(ctx, board, files, "commit")
 
 
@@ -75,8 +77,9 @@ def post_commit(ctx: Context) -> None:
 
 
 def refresh(ctx: Context) -> None:
-    """Bring the last known state up to date."""
+    """Bring the last known state up to date, and what is written down of it for the hooks."""
     ctx.ledger.fresh(PUSH_PATIENCE)
+    inform_hooks(ctx)
 
 
 def _recent(ctx: Context) -> Board | None:
@@ -89,7 +92,7 @@ def _recent(ctx: Context) -> Board | None:
         return None
     asked = ctx.ledger.store.asked()
     age = timedelta(0) if asked is None else ctx.clock.now() - asked
-    old = age > duration(ctx.policy.policy.refresh)
+    old = age > duration(ctx.rules.policy().policy.refresh)
     try:
         return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
     except OfflineError as error:
@@ -100,7 +103,7 @@ def _recent(ctx: Context) -> Board | None:
 
 def _offline(ctx: Context, error: OfflineError) -> None:
     """What the policy says of not knowing."""
-    if ctx.policy.policy.offline == "block":
+    if ctx.rules.policy().policy.offline == "block":
         raise OfflineError(
             f"{error.message}: the locks can't be checked",
             hint='the policy says offline = "block"; try again later',
@@ -113,7 +116,7 @@ def _offline(ctx: Context, error: OfflineError) -> None:
 def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
     """Raise what forbids these files to be changed in this checkout: a lost claim, a foreign lock, a missing one."""
     mine = _standing(ctx, board, verb)
-    found = violations(board, mine, ctx.policy.policy, files)
+    found = violations(board, mine, ctx.rules.policy().policy, files)
     if not found:
         return
     held = [violation for violation in found if violation.claim is not None]
@@ -133,7 +136,7 @@ def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
     )
 
 
-def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
+def _way_out(violation: Violation[Claim], me: WorkerId, verb: str) -> str:
     """What can be done about the first of them."""
     holder = violation.claim.worker if violation.claim is not None else None
     if holder == me:
@@ -143,7 +146,7 @@ def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
     return f"wait until it is free, ask {holder}, or take the change out of your commits"
 
 
-def _told(violation: Violation, me: WorkerId) -> str:
+def _told(violation: Violation[Claim], me: WorkerId) -> str:
     claim = violation.claim
     if claim is None:
         return violation.file
@@ -153,7 +156,7 @@ def _told(violation: Violation, me: WorkerId) -> str:
     return f"{violation.file} is held by {holder}{task} {until}"
 
 
-def _public(violation: Violation) -> dict[str, object]:
+def _public(violation: Violation[Claim]) -> dict[str, object]:
     by = None if violation.claim is None else holder(violation.claim, violation.locked)
     return {"file": violation.file, "holder": by}
 
@@ -175,12 +178,8 @@ def _standing(ctx: Context, board: Board, verb: str) -> dict[ClaimId, Claim]:
 
 
 def _considered(ctx: Context) -> list[Own]:
-    """A linked worktree is judged by its own claim; the main checkout by those of whoever says who they are."""
-    owned = list(ctx.checkout.own())
-    explicit = ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker")
-    if ctx.repo.git_dir != ctx.repo.common_dir or not explicit:
-        return owned
-    return [own for own in owned if own.worker == ctx.me.worker]
+    worker = ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker")
+    return considered(ctx.checkout.own(), worker, linked=ctx.repo.git_dir != ctx.repo.common_dir)
 
 
 def _was_taken(board: Board, own: Own) -> bool:

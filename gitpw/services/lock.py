@@ -46,7 +46,7 @@ def lock(
     stale = ctx.remote is not None and not is_fresh(ctx, ctx.remote, branch) and not ctx.dry_run
     fetch = ctx.repo.start_fetch(ctx.remote, [branch]) if ctx.remote is not None and stale else None
     root, head = ctx.repo.root, ctx.repo.resolve("HEAD")
-    if ctx.policy.claim.stale == "refuse" and root is not None and ctx.ledger.known():
+    if ctx.rules.policy().claim.stale == "refuse" and root is not None and ctx.ledger.known():
         if fetch is not None:
             fetch.wait(PATIENCE)
             fetch = None

@@ -26,6 +26,7 @@ __all__ = [
     "Own",
     "Provision",
     "Repo",
+    "Rules",
     "Worktree",
     "Worktrees",
 ]
@@ -192,9 +193,6 @@ class Provision(Protocol):
     def submodules(self, path: str) -> Sequence[str]:
         """The submodules of a worktree that aren't there yet."""
 
-    def commands(self, commit: str) -> Sequence[str]:
-        """The set-up commands of the policy in a commit; raises `ConfigError` where that can't be read."""
-
     def approved(self, commands: Sequence[str]) -> bool:
         """Whether a person has approved exactly these commands here."""
 
@@ -234,6 +232,16 @@ class Hooks(Protocol):
         """Why hooks would not fire, in words; empty where all is well."""
 
 
+class Rules(Protocol):
+    """The rules in force where they guard or run something: those on the base branch."""
+
+    def policy(self) -> Policy:
+        """The rules in force; raises `ConfigError` where they can't be read."""
+
+    def publish(self) -> None:
+        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+
+
 class Files(Protocol):
     """What `init` writes besides hooks, and what `doctor` wants to know of this machine."""
 
@@ -270,6 +278,7 @@ class Context:
     hooks: Hooks
     files: Files
     policy: Policy
+    rules: Rules
     clock: Clock
     me: Author
     remote: str | None

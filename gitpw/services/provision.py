@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gitpw.domain.ids import TaskId
 from gitpw.errors import ConfigError, InvalidError
 from gitpw.services.base import base_branch
-from gitpw.services.forecast import base_tip, shown
+from gitpw.services.forecast import shown
 from gitpw.services.ports import Context
 
 LARGE = 20_000
@@ -55,8 +55,7 @@ def provision(ctx: Context, task: TaskId, path: str, confirm: Confirm | None) ->
 
 def set_up(ctx: Context, path: str | None, confirm: Confirm | None) -> SetUp:
     """Run the base branch's set-up commands in a worktree if a person approved exactly these; up to one that fails."""
-    tip = base_tip(ctx)
-    commands = ctx.provision.commands(tip) if tip is not None else []
+    commands = ctx.rules.policy().claim.setup
     approved = not commands or ctx.provision.approved(commands)
     if not approved and confirm is not None and confirm(commands):
         ctx.provision.approve(commands)

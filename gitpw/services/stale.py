@@ -39,7 +39,7 @@ def caught_up(ctx: Context, board: Board, locks: Sequence[Held], path: str, head
     tip = base_tip(ctx)
     if not files or tip is None:
         return []
-    if ctx.policy.claim.stale != "warn" and not ctx.dry_run and ctx.worktrees.advance(path, tip):
+    if ctx.rules.policy().claim.stale != "warn" and not ctx.dry_run and ctx.worktrees.advance(path, tip):
         return [f"brought the worktree up to {base_branch(ctx)}, which has newer versions of {shown(files)}"]
     return told(ctx, files, path)
 
@@ -52,6 +52,6 @@ def told(ctx: Context, files: Sequence[str], path: str) -> list[str]:
     there = name if ctx.remote is None else f"{ctx.remote}/{name}"
     what = f"{name} has newer versions of {shown(files)} than this checkout"
     way = f"git -C {shlex.quote(path)} rebase {there}"
-    if ctx.policy.claim.stale == "refuse":
+    if ctx.rules.policy().claim.stale == "refuse":
         raise InvalidError(what, hint=f"bring them in first: {way}", files=list(files))
     return [f"{what}: {way}"]

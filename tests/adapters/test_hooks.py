@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -71,10 +70,6 @@ class Shop:
         while not (told := self.calls()) and time.monotonic() < until:
             time.sleep(0.02)
         return told
-
-    def guard(self, *lines: object) -> None:
-        """Write the guard file."""
-        (self.path / ".git" / "pw" / "guard").write_text("".join(f"{line}\n" for line in lines))
 
 
 @pytest.fixture
@@ -275,16 +270,13 @@ def test_hooks_of_any_kind_are_chained(shop: Shop) -> None:
 
 
 def test_linked_worktrees_are_guarded(shop: Shop, tmp_path: Path) -> None:
-    """By the same hooks, with the guard of the common git dir."""
+    """By the same hooks."""
     shop.hooks().install()
     shop.commit()
     git("worktree", "add", "-q", "-b", "linked", tmp_path / "linked one", cwd=shop.path)
     shop.calls()
     shop.commit(tmp_path / "linked one")
     assert shop.calls() == ["hook pre-commit|"]
-    shop.guard("clear", int(time.time()))
-    shop.commit(tmp_path / "linked one")
-    assert shop.calls() == []
 
 
 def test_repository_without_git_pw_is_left_alone(shop: Shop) -> None:
@@ -325,67 +317,16 @@ def test_program_on_path_is_second_choice(shop: Shop, tmp_path: Path) -> None:
     assert shop.calls() == ["hook pre-commit|"]
 
 
-# The fast path
-
-
-def test_clear_guard_ends_in_the_shell(shop: Shop) -> None:
-    """No Python where nobody holds anything."""
-    shop.hooks().install()
-    shop.guard("clear", int(time.time()))
-    assert shop.commit(env={"PW_EXIT": "3"}).exit == 0
-    time.sleep(0.2)
-    assert shop.calls() == []
-
-
-def test_locks_are_judged_by_python(shop: Shop) -> None:
-    """Any other word than `clear`, or an empty file, takes the long way."""
-    shop.hooks().install()
-    for lines in (("locks", int(time.time())), (), ("", "clear")):
-        shop.guard(*lines)
-        shop.commit()
-        assert shop.calls() == ["hook pre-commit|"]
-
-
-@pytest.mark.parametrize("written", [1000, "", "x y", "$(touch bad)"])
-def test_stale_guard_is_refreshed_in_the_background(shop: Shop, written: object) -> None:
-    """The commit goes through at once; nonsense counts as old, and is never run."""
-    shop.hooks().install()
-    shop.guard("clear", written)
-    assert shop.commit().exit == 0
-    assert shop.later() == ["hook refresh|"]
-    assert not (shop.path / "bad").exists()
-
-
-def test_background_keeps_nothing_open(shop: Shop) -> None:
-    """Whoever reads the output of a commit isn't kept waiting."""
-    shop.hooks().install()
-    shop.program.write_text("#!/bin/sh\nsleep 20\n")
-    shop.guard("clear", 1000)
-    (shop.path / "file").write_text("x")
-    git("add", "file", cwd=shop.path)
-    begun = time.monotonic()
-    subprocess.run(["git", "commit", "-qm", "x"], cwd=shop.path, check=True, capture_output=True)
-    assert time.monotonic() - begun < 10
-
-
-def test_files_that_need_a_lock_are_judged_by_python(shop: Shop) -> None:
-    """The guard's further lines are pathspecs: one `git diff` tells whether any is staged."""
-    shop.hooks().install()
-    shop.guard("clear", int(time.time()), ":(glob)**/other", ":(glob)**/fi*")
-    shop.commit()
-    assert shop.calls() == ["hook pre-commit|"]
-    shop.guard("clear", int(time.time()), ":(glob)**/other")
-    shop.commit()
-    assert shop.calls() == []
+# After the commit
 
 
 def test_first_commit_is_told_in_the_background(shop: Shop) -> None:
     """Only in a checkout with a claim, and not at each step of a rebase."""
     shop.hooks().install()
-    shop.guard("clear", int(time.time()))
     shop.commit()
+    shop.calls()
     (shop.path / ".git" / "pw" / "claims.json").write_text("[1]\n")
-    shop.commit()
+    git("commit", "-q", "--no-verify", "--allow-empty", "-m", "x", cwd=shop.path)
     assert shop.later() == ["hook post-commit|"]
     (shop.path / ".git" / "rebase-merge").mkdir()
     run([shop.folder / "post-commit"], shop.path)

@@ -14,7 +14,6 @@ from gitpw.adapters.provision import GitProvision
 from gitpw.adapters.worktree import GitWorktrees
 from gitpw.domain.checkout import Own
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
-from gitpw.errors import ConfigError
 from tests.support.git import clone, git, make_upstream, run
 
 PLACE = ".worktrees/task-001"
@@ -232,21 +231,6 @@ def test_pending_until_all_is_there(work: Path) -> None:
     git("worktree", "add", "-q", "../theirs", cwd=work)
     assert ours.pending(str(work.parent / "theirs")) is None
     assert ours.pending(str(work)) is None
-
-
-def test_commands_are_those_of_the_commit(work: Path) -> None:
-    """What the checkout says doesn't count."""
-    (work / ".gitpw.toml").write_text('[claim]\nsetup = ["one", "two"]\n')
-    assert provision(work).commands("HEAD") == []
-    git("add", ".gitpw.toml", cwd=work)
-    git("commit", "-qm", "setup", cwd=work)
-    (work / ".gitpw.toml").write_text('[claim]\nsetup = ["other"]\n')
-    assert provision(work).commands("HEAD") == ["one", "two"]
-    for broken in ("[claim\n", '[claim]\nsetup = "x"\n', "\udcff"):
-        (work / ".gitpw.toml").write_bytes(os.fsencode(broken))
-        git("commit", "-qam", "broken", cwd=work)
-        with pytest.raises(ConfigError, match=r"^\.gitpw\.toml of [0-9a-f]{12}"):
-            provision(work).commands(git("rev-parse", "HEAD", cwd=work))
 
 
 def test_approval_is_of_exact_words(work: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitpw.domain.ids import TaskId
-from gitpw.domain.policy import Merging, Policy
+from gitpw.domain.policy import Claiming, Merging, Policy
 from gitpw.errors import ConfigError
 from gitpw.services.provision import LARGE, provision, set_up
 
@@ -43,12 +43,6 @@ class Fake:
         """As told."""
         return self.missing
 
-    def commands(self, _commit: str) -> list[str]:
-        """As told."""
-        if self.listed == ["broken"]:
-            raise ConfigError(".gitpw.toml of 0000: it is broken")
-        return self.listed
-
     def approved(self, commands: Sequence[str]) -> bool:
         """Exactly these."""
         return list(commands) in self.allowed
@@ -63,13 +57,20 @@ class Fake:
         return 1 if command in self.failing else 0
 
 
+def rules(commands: Sequence[str]) -> Policy:
+    """The rules in force."""
+    if list(commands) == ["broken"]:
+        raise ConfigError(".gitpw.toml: it is broken")
+    return Policy(merge=Merging(base="main"), claim=Claiming(setup=list(commands)))
+
+
 def context(fake: Fake, files: int = 3) -> Any:
     """What the service sees."""
     return SimpleNamespace(
         provision=fake,
         worktrees=SimpleNamespace(files=lambda _path: files),
-        repo=SimpleNamespace(tips=lambda _refs: {"refs/heads/main": "0" * 40}),
         policy=Policy(merge=Merging(base="main")),
+        rules=SimpleNamespace(policy=lambda: rules(fake.listed)),
         remote=None,
         dry_run=False,
         tell=lambda _: None,
