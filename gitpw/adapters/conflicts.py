@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from gitpw.adapters.disk import read, replace
 from gitpw.adapters.git import GitRepo
 from gitpw.domain.forecast import Changes, changes
-from gitpw.errors import PwError
+from gitpw.errors import FailedError, PwError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,9 @@ Pair = tuple[str, str]
 
 KEPT = 10_000
 """Answers that are kept at most, the newest."""
+
+NAMED = 100
+"""Files of one conflict that are kept at most."""
 
 LARGEST = 1 << 24
 """Bytes; a file beyond that holds no answers of ours."""
@@ -52,7 +55,10 @@ class GitConflicts:
         self._file = str(Path(repo.common_dir, "pw", "conflicts.json"))
 
     def changes(self, tips: Sequence[str], base: str, timeout: float) -> dict[str, Changes]:
-        """What the commits of each tip change that aren't contained in `base`; a merge where it differs from all parents."""
+        """What the commits of each tip change that aren't contained in `base`; a merge where it differs from all parents.
+
+        Nothing where one of them isn't here. Raises `FailedError` when the time is up.
+        """
         if Path(self._repo.common_dir, "shallow").exists():
             # Histories that were cut off before they meet would seem to have changed everything.
             tips = [tip for tip in tips if self._repo.merge_base(base, tip) is not None]
@@ -64,6 +70,8 @@ class GitConflicts:
         done = self._repo.git(
             "-c", "log.showSignature=false", *words, input=asked.encode(), env=_OFFLINE, timeout=timeout
         )
+        if done.late:
+            raise FailedError("the branches can't be compared in time", hint="try again")
         return {} if done.status else _logged(os.fsdecode(done.out))
 
     def conflicts(self, pairs: Sequence[Pair], timeout: float) -> dict[Pair, list[str]]:
@@ -125,7 +133,7 @@ class GitConflicts:
             done = self._repo.git(*MERGE, *pair, env=env, timeout=left)
             if done.status in {0, 1} and not done.late:
                 _, *files = os.fsdecode(done.out).rstrip("\0").split("\0")
-                found[pair] = list(dict.fromkeys(files)) if done.status else []
+                found[pair] = _some(files) if done.status else []
         return found
 
     @contextmanager
@@ -185,9 +193,13 @@ def _answers(out: str) -> list[list[str]]:
             break
         if end == len(words) - 1 or words[at] not in {"0", "1"}:
             break
-        found.append(list(dict.fromkeys(words[at + 2 : end])) if words[at] == "0" else [])
+        found.append(_some(words[at + 2 : end]) if words[at] == "0" else [])
         at = end + 1
     return found
+
+
+def _some(files: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(files))[:NAMED]
 
 
 def _logged(out: str) -> dict[str, Changes]:

@@ -68,11 +68,16 @@ class GitProvision:
         if main is None or not Path(main, INCLUDE).is_file() or Path(main).samefile(path):
             return [], []
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        with locked(str(self._ours / f"provision-{name}.lock"), PATIENCE), self._staging(path) as staging:
-            copy = _Copy(main, path, staging)
-            for named in self._named(main, copy.problems):
-                copy.bring(named)
-        return copy.done, copy.problems
+        problems: Problems = []
+        names = self._named(main, problems)
+        try:
+            with locked(str(self._ours / f"provision-{name}.lock"), PATIENCE), self._staging(path) as staging:
+                copy = _Copy(main, path, staging)
+                for named in names:
+                    copy.bring(named)
+        except OSError as error:
+            return [], [*problems, f"what {INCLUDE} names was not copied: {_why(error)}"]
+        return copy.done, problems + copy.problems
 
     def submodules(self, path: str) -> list[str]:
         """The submodules of a worktree that aren't there yet."""

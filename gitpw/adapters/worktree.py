@@ -171,11 +171,11 @@ class GitWorktrees:
 
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
-        if _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status or _changes(
-            path, git_dir_of(path) or ""
-        ):
+        admin = git_dir_of(path)
+        behind = _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status == 0
+        if admin is None or not behind or _changes(path, admin):
             return False
-        empty = not Path(git_dir_of(path) or "", "index").exists()
+        empty = not Path(admin, "index").exists()
         how = ("reset", "--soft") if empty else ("merge", "--ff-only", "--quiet")
         return _git(path, *how, commit).status == 0
 

@@ -169,10 +169,18 @@ def _finished(
         raise
     ctx.ledger.journal.close(operation)
     notes = _up_to_date(ctx, board, mine, path, fresh=fresh)
-    notes += _warnings(ctx, board, mine, others, fetch)
+    notes += _at_no_cost(lambda: _warnings(ctx, board, mine, others, fetch))
     if path is not None:
-        notes += provision(ctx, task.id, path, place.confirm)
+        notes += _at_no_cost(lambda: provision(ctx, task.id, path, place.confirm))
     return Claimed(task, mine, path, mine.branch, notes, whys)
+
+
+def _at_no_cost(work: Callable[[], list[str]]) -> list[str]:
+    """Notes from what isn't worth a claim if it fails."""
+    try:
+        return work()
+    except PwError as error:
+        return [f"the claim stands, but {error.message}"]
 
 
 def _up_to_date(ctx: Context, board: Board, mine: Claim, path: str | None, *, fresh: bool) -> list[str]:

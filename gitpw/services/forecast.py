@@ -10,6 +10,8 @@ from gitpw.domain.board import Board
 from gitpw.domain.forecast import Changes, pairs, touched
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.lock import Claim, Held
+from gitpw.domain.task import is_branch
+from gitpw.errors import FailedError
 from gitpw.services.base import base_branch
 from gitpw.services.ports import Context, Fetch
 
@@ -70,7 +72,10 @@ def forecast(
     ahead = {one.tip: one for one in branches[:MOST] if one.tip != base}
     if base is None or not ahead:
         return Forecast([])
-    changed = ctx.conflicts.changes(list(ahead), base, within)
+    try:
+        changed = ctx.conflicts.changes(list(ahead), base, within)
+    except FailedError:
+        return Forecast([], len(ahead))
     wanted = [(base, tip) for tip in ahead if changed.get(tip, Changes()).paths]
     wanted += pairs(list(ahead), changed)
     if only is not None:
@@ -111,8 +116,11 @@ def base_tip(ctx: Context) -> str | None:
 
 
 def with_branches(claims: Iterable[Claim]) -> Iterator[Claim]:
-    """Those by which somebody works on a task, on a branch that others can know."""
-    return (claim for claim in claims if claim.task is not None and claim.branch is not None)
+    """Those by which somebody works on a task, on a branch that others can know.
+
+    A name becomes part of a refspec: what isn't one is left out, whoever wrote it into the ledger.
+    """
+    return (claim for claim in claims if claim.task and claim.branch and is_branch(claim.branch))
 
 
 def some_others(board: Board, but: TaskId | None) -> list[Claim]:

@@ -122,7 +122,7 @@ class Conflicts(Protocol):
     """What commits that are here change, and which of them conflict."""
 
     def changes(self, tips: Sequence[str], base: str, timeout: float) -> Mapping[str, Changes]:
-        """What the commits of each tip change that aren't contained in `base`."""
+        """What the commits of each tip change that aren't contained in `base`; raises `FailedError` when the time is up."""
 
     def conflicts(
         self, pairs: Sequence[tuple[str, str]], timeout: float

@@ -84,7 +84,7 @@ def _forecast(ctx: Context, claims: list[Claim], *, offline: bool) -> tuple[Sequ
     if fetch is not None:
         fetch.wait(WAIT)
     found = forecast(ctx, stands(ctx, at_work), PREDICTING)
-    more = f"{found.unknown} pairs of branches couldn't be compared in time: ask again"
+    more = "not all branches could be compared in time: ask again"
     return found.clashes, [more] if found.unknown else []
 
 

@@ -14,6 +14,7 @@ from gitpw.adapters.conflicts import GitConflicts, Pair
 from gitpw.adapters.git import GitRepo
 from gitpw.adapters.process import Finished
 from gitpw.domain.forecast import pairs
+from gitpw.errors import FailedError
 from tests.support.git import clone, git, make_upstream, run
 
 TEXT = "".join(f"{number}\n" for number in range(30))
@@ -164,6 +165,19 @@ def test_no_time_no_answer(work: Path, conflicts: GitConflicts) -> None:
     """What isn't known yet is missing, not clean."""
     one, two = branch(work, "one", edit("a.txt", 5, "x")), branch(work, "two", edit("a.txt", 5, "y"))
     assert conflicts.conflicts([(one, two)], 0) == {}
+    with pytest.raises(FailedError, match="in time"):
+        conflicts.changes([one, two], git("rev-parse", "main", cwd=work), 0)
+
+
+def test_names_of_a_huge_conflict_are_cut(
+    work: Path, conflicts: GitConflicts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays a conflict."""
+    monkeypatch.setattr(module, "NAMED", 1)
+    both = ("a.txt", "b.txt")
+    one = branch(work, "one", *(edit(file, 5, "x") for file in both))
+    two = branch(work, "two", *(edit(file, 5, "y") for file in both))
+    assert conflicts.conflicts([(one, two)], 60) == {(one, two): ["a.txt"]}
 
 
 @pytest.mark.parametrize("cut", range(8))
