@@ -200,6 +200,7 @@ def _stop(process: subprocess.Popen[bytes], *, grouped: bool) -> tuple[bytes, by
                 process.send_signal(number)
         with suppress(subprocess.TimeoutExpired, ValueError):
             out, err = process.communicate(timeout=GRACE)
+            _close(process)  # its input, if it never read that
             return out or b"", err or b""
     _close(process)
     with suppress(subprocess.TimeoutExpired):

@@ -64,7 +64,9 @@ class GitProvision:
 
     def include(self, path: str) -> tuple[list[str], Problems]:
         """Copy what `.worktreeinclude` names; what was copied, and in words what couldn't be."""
-        main = self._repo.main_root()
+        main = (
+            self._repo.main_root() or self._repo.root
+        )  # where the repository is bare, the checkout we are in
         if main is None or not Path(main, INCLUDE).is_file() or Path(main).samefile(path):
             return [], []
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
@@ -148,7 +150,7 @@ class GitProvision:
         for file in Path(self._repo.common_dir, "worktrees").glob("*/gitdir"):
             tree = os.path.realpath(os.path.join(file.parent, os.fsdecode((read(str(file)) or b"").strip())))  # noqa: PTH118
             inside = os.path.relpath(os.path.dirname(tree), os.path.realpath(main))  # noqa: PTH120
-            found += [] if inside.startswith("..") else [f"{inside}/"]
+            found += [] if inside in {".", ".."} or inside.startswith("../") else [f"{inside}/"]
         return found
 
 
@@ -284,7 +286,7 @@ def _lies_in(name: str, folders: set[str]) -> bool:
 
 def _nested(name: str, tree: str) -> bool:
     """Whether a name is a worktree, lies in one or has one in it."""
-    return tree == "./" or name.startswith(tree) or (name.endswith("/") and tree.startswith(name))
+    return name.startswith(tree) or (name.endswith("/") and tree.startswith(name))
 
 
 def _why(error: OSError) -> str:

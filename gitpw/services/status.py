@@ -13,7 +13,7 @@ from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
 from gitpw.domain.task import TaskStatus
 from gitpw.domain.worker import Worker, WorkerStatus
-from gitpw.services.forecast import WAIT, Clash, forecast, stands, start_fetch, with_branches
+from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
 
 PATIENCE = 1.0
@@ -83,7 +83,7 @@ def _forecast(ctx: Context, claims: list[Claim], *, offline: bool) -> tuple[Sequ
     fetch = None if offline else start_fetch(ctx, [claim for claim in at_work if claim.id not in here])
     if fetch is not None:
         fetch.wait(WAIT)
-    found = forecast(ctx, stands(ctx, at_work), PREDICTING)
+    found = forecast(ctx, stands(ctx, at_work[: 3 * MOST]), PREDICTING)
     more = "not all branches could be compared in time: ask again"
     return found.clashes, [more] if found.unknown else []
 

@@ -172,6 +172,17 @@ def test_worktrees_are_never_copied(work: Path) -> None:
     assert ".env" in done
 
 
+def test_bare_repository_with_worktrees(work: Path, tmp_path: Path) -> None:
+    """Has no main checkout: files come from the worktree that one is in."""
+    run(["git", "clone", "-q", "--bare", work, tmp_path / "bare.git"])
+    git("worktree", "add", "-q", "-b", "first", tmp_path / "first", cwd=tmp_path / "bare.git")
+    (tmp_path / "first/.env").write_text("SECRET\n")
+    (tmp_path / "first/.worktreeinclude").write_text(".env\n")
+    path = made(tmp_path / "first", str(tmp_path / "second"), "second")
+    assert provision(tmp_path / "first").include(str(path)) == ([".env"], [])
+    assert (path / ".env").read_text() == "SECRET\n"
+
+
 def test_what_cannot_be_read_is_said(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the rest comes."""
     (work / ".worktreeinclude").write_text(".env*\n")
