@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
-from gitpw.adapters.git import GitRepo, changes, patient
+from gitpw.adapters.git import CHAINED_ONLY, GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
-from gitpw.domain.checkout import Look, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Worktree
 from gitpw.domain.ids import TASK, WORKER, TaskId
 from gitpw.errors import FailedError
 
@@ -47,7 +47,8 @@ GATE_PATIENCE = 30.0
 CHECKOUT_PATIENCE = 600.0
 """Seconds to wait for another process that checks the same worktree out."""
 
-_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C"}
+_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C", CHAINED_ONLY: "1"}
+"""Our own hooks have nothing to say to what is done here: whoever makes a worktree sees to the rest."""
 
 
 class _Entry(NamedTuple):
@@ -88,6 +89,16 @@ class GitWorktrees:
     def all(self) -> list[Worktree]:
         """All linked worktrees, the main checkout left out."""
         return [self._described(one) for one in self._entries()]
+
+    def memories(self) -> list[Memory]:
+        """What all checkouts remember, the main one first."""
+        main, *linked = self._listed()
+        places = [(main, self._repo.common_dir), *((one, one.admin) for one in linked if one.admin)]
+        here = os.path.realpath(self._repo.git_dir)
+        return [
+            Memory(one.path, one.branch, tuple(GitCheckout(place).own()), os.path.realpath(place) == here)
+            for one, place in places
+        ]
 
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task; rather one whose folder is there."""

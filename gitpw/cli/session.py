@@ -61,6 +61,7 @@ class Session:
         changes: bool = False,
         pushes: bool = False,
         rehearsed: bool = False,
+        lenient: bool = False,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
 
@@ -83,6 +84,7 @@ class Session:
             beginning=beginning,
             pushes=pushes,
             dry_run=self.dry_run and rehearsed,
+            lenient=lenient,
             tell=self.note,
         )
 

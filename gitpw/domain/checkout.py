@@ -47,6 +47,15 @@ class Look(NamedTuple):
     size: int | None = None
 
 
+class Memory(NamedTuple):
+    """What a checkout, linked or main, remembers of claims; `branch` is None where HEAD is detached, `here` is this one."""
+
+    path: str
+    branch: str | None
+    own: tuple[Own, ...]
+    here: bool
+
+
 def considered(own: Sequence[Own], worker: str | None, *, linked: bool) -> list[Own]:
     """The claims by which a checkout is judged.
 

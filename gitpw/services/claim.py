@@ -30,6 +30,7 @@ from gitpw.services.asking import (
 from gitpw.services.base import base
 from gitpw.services.forecast import WAIT, also_changed, forecast, some_others, stands, start_fetch
 from gitpw.services.ports import Context, Fetch
+from gitpw.services.protect import protect
 from gitpw.services.provision import Confirm, provision
 from gitpw.services.show_task import known_task
 from gitpw.services.stale import caught_up, newer, told
@@ -168,11 +169,23 @@ def _finished(
         )
         raise
     ctx.ledger.journal.close(operation)
+    _keep_hooks(ctx)
     notes = _up_to_date(ctx, board, mine, path, fresh=fresh)
     notes += _at_no_cost(lambda: _warnings(ctx, board, mine, others, fetch))
     if path is not None:
         notes += _at_no_cost(lambda: provision(ctx, task.id, path, place.confirm))
+    protect(ctx, None, path)
     return Claimed(task, mine, path, mine.branch, notes, whys)
+
+
+def _keep_hooks(ctx: Context) -> None:
+    """Work begins: hook managers write over our hooks, and a new worktree may have a hooks folder of its own."""
+    if ctx.dry_run:
+        return
+    try:
+        ctx.hooks.keep()
+    except PwError as error:
+        ctx.tell(f"hooks: {error.message}")
 
 
 def _at_no_cost(work: Callable[[], list[str]]) -> list[str]:

@@ -13,6 +13,7 @@ from gitpw.services.base import base_branch, is_fresh
 from gitpw.services.claim import waited
 from gitpw.services.forecast import WAIT
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 from gitpw.services.stale import caught_up, newer, told
 
 PATIENCE = 10.0
@@ -67,4 +68,5 @@ def _locked(ctx: Context, request: Lock) -> Claim:
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
     forget(ctx, answer.board, but=request.into)
     remember(ctx, mine)
+    protect(ctx)
     return mine
