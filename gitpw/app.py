@@ -153,6 +153,7 @@ def _assembled(
     """The rest, with what is slow to import."""
     from gitpw.adapters.checkout import GitCheckout
     from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.conflicts import GitConflicts
     from gitpw.adapters.files import OwnFiles
     from gitpw.adapters.hooks import GitHooks
     from gitpw.adapters.identity import host_name, identify
@@ -160,6 +161,7 @@ def _assembled(
     from gitpw.adapters.policy import load_policy
     from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
+    from gitpw.adapters.provision import GitProvision
     from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
@@ -204,6 +206,8 @@ def _assembled(
         repo=repo,
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        conflicts=GitConflicts(repo),
+        provision=GitProvision(repo),
         hooks=GitHooks(repo),
         probe=HookProbe(repo),
         files=OwnFiles(repo, folder, policy, far),

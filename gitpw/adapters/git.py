@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitpw.adapters.disk import read, replace
-from gitpw.adapters.process import CLEAN, Finished, complaint, run
+from gitpw.adapters.process import CLEAN, Finished, Lingering, complaint, linger, run
 from gitpw.domain.change import Change
 from gitpw.errors import ConfigError, FailedError, NoRepoError, PwError
 
@@ -338,6 +338,36 @@ class GitRepo:
                 replace(str(stamp), b"")
         return done.status == 0
 
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Lingering | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them.
+
+        It goes on whether it is waited for or not, so what takes long is there the next time. None where there is
+        nothing to fetch.
+        """
+        if remote not in self.remotes() or not branches:
+            return None
+        quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        # As patterns, since git refuses to fetch anything at all where one plain name isn't there.
+        specs = [f"+refs/heads/{name}*:refs/remotes/{remote}/{name}*" for name in branches]
+        words = ["git", *quietly, "fetch", *options, "--", remote, *specs]
+        env = {**self.environment, "GIT_TERMINAL_PROMPT": "0"}
+        return linger(words, cwd=self.common_dir if self.root is None else self.root, env=env)
+
+    def tips(self, refs: Sequence[str]) -> dict[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+        if not refs:
+            return {}
+        done = self.git("for-each-ref", "--format=%(refname)%00%(objectname)", "--", *refs)
+        found = (line.partition("\0") for line in os.fsdecode(done.out).splitlines())
+        wanted = set(refs)
+        return {name: tip for name, _, tip in found if name in wanted}
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
+        done = self.git("merge-base", "--end-of-options", one, two)
+        return None if done.status else done.out.decode().strip()
+
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since the remote-tracking ref was last brought up to date, by us or by anybody, if known."""
         ref = f"refs/remotes/{remote}/{branch}"
@@ -538,11 +568,17 @@ MANY = 500
 """Files that are too many for a command line."""
 
 
-def changes(root: str, env: dict[str, str | None]) -> list[str]:
-    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`."""
-    options = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
-    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env)
-    if done.status:
+def changes(
+    root: str, env: dict[str, str | None], timeout: float | None = None, *, submodules: bool = True
+) -> list[str]:
+    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`.
+
+    Without `submodules`, they aren't looked into. Raises `FailedError`, also when the time is up.
+    """
+    options: tuple[str, ...] = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
+    options += () if submodules else ("--ignore-submodules=all",)
+    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env, timeout=timeout)
+    if done.status or done.late:
         raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
     return [entry[3:] for entry in os.fsdecode(done.out).split("\0") if entry]
 
@@ -603,7 +639,7 @@ def _pattern(template: str) -> str | None:
     if template.startswith("/") or first in {"", ".", "..", "~"}:
         return None
     escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", first.replace("{id}", "task-\0"))
-    return f"/{escaped.replace(chr(0), '*')}/"
+    return f"/{escaped.replace(chr(0), '*').replace(chr(10), '?')}/"  # a pattern is one line
 
 
 def _no_repository(err: bytes) -> NoRepoError:

@@ -20,7 +20,8 @@ class Own(NamedTuple):
 class Worktree(NamedTuple):
     """A linked worktree: `own` is the claim that it was made for, `present` whether its folder is there.
 
-    `locked` is a person's `git worktree lock`.
+    `locked` is a person's `git worktree lock`, `made` the unix time at which it was made, if known, and `task` the
+    one that it is for: by its claim, or by its place where the claim is over and forgotten.
     """
 
     path: str
@@ -29,6 +30,21 @@ class Worktree(NamedTuple):
     own: Own | None
     locked: bool
     present: bool
+    made: float | None = None
+    task: TaskId | None = None
+
+
+class Look(NamedTuple):
+    """What was found out about a worktree in time, None for what wasn't.
+
+    `ahead` and `behind` count commits against the base branch, `changes` uncommitted and untracked files, `size` bytes
+    on the disk.
+    """
+
+    ahead: int | None = None
+    behind: int | None = None
+    changes: int | None = None
+    size: int | None = None
 
 
 class Memory(NamedTuple):

@@ -125,6 +125,7 @@ class Claiming(Section):
     worktrees: Annotated[str, _by(_folders)] = ".worktrees/{id}"
     branch: Annotated[str, _by(_branches)] = "{type}/{issue}-{id}-{slug}"
     setup: list[str] = []
+    stale: Literal["warn", "update", "refuse"] = "update"
 
 
 class Merging(Section):

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
+from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
@@ -25,16 +26,20 @@ __all__ = [
     "Checkout",
     "Clock",
     "Commits",
+    "Conflicts",
     "Context",
     "Far",
+    "Fetch",
     "Files",
     "Forge",
     "Hooks",
     "Integrator",
+    "Look",
     "Memory",
     "Modes",
     "Own",
     "Probe",
+    "Provision",
     "Pull",
     "Repo",
     "Rules",
@@ -50,6 +55,13 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The moment, in UTC."""
+
+
+class Fetch(Protocol):
+    """A fetch that goes on by itself."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended by now, or does within `timeout` seconds; to be asked once."""
 
 
 class Repo(Protocol):
@@ -95,6 +107,15 @@ class Repo(Protocol):
 
     def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
         """Bring the remote-tracking ref of one branch up to date; False where the remote can't be reached."""
+
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Fetch | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them."""
+
+    def tips(self, refs: Sequence[str]) -> Mapping[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
 
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since that ref was last brought up to date, if known."""
@@ -157,6 +178,18 @@ class Commits(Protocol):
         """
 
 
+class Conflicts(Protocol):
+    """What commits that are here change, and which of them conflict."""
+
+    def changes(self, tips: Sequence[str], base: str, timeout: float) -> Mapping[str, Changes]:
+        """What the commits of each tip change that aren't contained in `base`; raises `FailedError` when the time is up."""
+
+    def conflicts(
+        self, pairs: Sequence[tuple[str, str]], timeout: float
+    ) -> Mapping[tuple[str, str], Sequence[str]]:
+        """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
+
+
 class Worktrees(Protocol):
     """The linked worktrees of the user's repository."""
 
@@ -169,12 +202,34 @@ class Worktrees(Protocol):
     def memories(self) -> Sequence[Memory]:
         """What all checkouts remember, the main one first."""
 
-    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+    def make(
+        self,
+        path: str,
+        branch: str,
+        base: str,
+        own: Own,
+        *,
+        sparse: Sequence[str] = (),
+        checkout: bool = True,
+    ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
-        Whatever an interrupted earlier call left is finished. Raises `FailedError` where something that isn't ours
+        Whatever an interrupted earlier call left is finished. A new one has all files, or with `sparse` those folders
+        and what lies above them, or without `checkout` none. Raises `FailedError` where something that isn't ours
         is in the way.
         """
+
+    def files(self, path: str) -> int:
+        """How many files are tracked in a worktree; 0 where that can't be told."""
+
+    def occupants(self, worktree: Worktree) -> Sequence[str]:
+        """The programs that have their current folder in a worktree, as far as this system tells."""
+
+    def advance(self, path: str, commit: str) -> bool:
+        """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
+
+    def look(self, worktree: Worktree, base: str | None, timeout: float) -> Look:
+        """What can be found out about a worktree in time."""
 
     def dirty(self, worktree: Worktree) -> Sequence[str]:
         """Uncommitted and untracked files, relative to the worktree."""
@@ -182,8 +237,33 @@ class Worktrees(Protocol):
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where it has changes."""
 
-    def repair(self) -> Sequence[str]:
-        """Mend what moved and prune what is gone; the names of what was done."""
+    def repair(self, paths: Sequence[str] = ()) -> Sequence[str]:
+        """Mend what moved (`paths`: to where nobody would look) and prune what is gone; the names of what was done."""
+
+
+class Provision(Protocol):
+    """What a new worktree needs besides its tracked files."""
+
+    def pending(self, path: str) -> str | None:
+        """What a worktree still needs: "all", or "setup" where the files are there; None where it needs nothing."""
+
+    def reached(self, path: str, pending: str | None) -> None:
+        """Note what a worktree still needs."""
+
+    def include(self, path: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Copy what `.worktreeinclude` names; what was copied, and in words what couldn't be."""
+
+    def submodules(self, path: str) -> Sequence[str]:
+        """The submodules of a worktree that aren't there yet."""
+
+    def approved(self, commands: Sequence[str]) -> bool:
+        """Whether a person has approved exactly these commands here."""
+
+    def approve(self, commands: Sequence[str]) -> None:
+        """Remember that a person has approved exactly these commands."""
+
+    def run(self, path: str, command: str) -> int:
+        """Run one command in a worktree, with its output on standard error; its exit status."""
 
 
 class Checkout(Protocol):
@@ -452,6 +532,8 @@ class Context:
     repo: Repo
     checkout: Checkout
     worktrees: Worktrees
+    conflicts: Conflicts
+    provision: Provision
     hooks: Hooks
     probe: Probe
     files: Files

@@ -64,7 +64,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
         me=Author(worker=WorkerId("dana"), host="box"),
         policy=Policy(),
         repo=SimpleNamespace(root="/shop"),
-        worktrees=SimpleNamespace(repair=lambda: ["moved task-001"]),
+        worktrees=SimpleNamespace(repair=lambda _paths: ["moved task-001"]),
     )
     opened = Opened(context)
     app = ModuleType("gitpw.app")
