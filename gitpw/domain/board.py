@@ -73,6 +73,18 @@ class Cells(Protocol):
         """What is filed directly under a key, sorted."""
 
 
+class Empty:
+    """The cells of no state at all."""
+
+    def load(self, _key: Key) -> bytes | None:
+        """Nothing."""
+        return None
+
+    def names(self, _key: Key) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
+
 class Format(Record):
     """The version of the storage format."""
 

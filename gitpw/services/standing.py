@@ -8,16 +8,13 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId
-from gitpw.domain.lock import Claim
+from gitpw.domain.lock import GIVEN_BACK, Claim
 from gitpw.errors import UsageError
 from gitpw.services.asking import granted_no_more
 from gitpw.services.ports import Context, Memory, Own
 from gitpw.services.refusing import lost_claim
 
 HEADS = "refs/heads/"
-
-GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
-"""Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
 
 ELSEWHERE = ("refs/pw/", "refs/notes/", "refs/meta/")
 """Refs whose commits hold no files of the work tree: the ledger, notes, a host's own settings."""
