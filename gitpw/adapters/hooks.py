@@ -22,7 +22,7 @@ from gitpw.adapters.process import CLEAN, run
 from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
-__all__ = ["BEFORE", "NAMES", "GitHooks", "own_program", "write_trailers"]
+__all__ = ["BEFORE", "NAMES", "SERVER", "GitHooks", "own_program", "write_trailers"]
 
 NAMES = (
     "pre-commit",
@@ -33,6 +33,9 @@ NAMES = (
     "post-checkout",
     "post-merge",
 )
+
+SERVER = ("pre-receive",)
+"""Those of a bare repository that people push to; see `server.py`."""
 
 DEFAULT = ""
 """Stands for the repository's own folder where a value of `core.hooksPath` is expected."""
@@ -73,11 +76,13 @@ class GitHooks:
         memory = self._remembered()
         values = dict.fromkeys([self._value(), *memory, DEFAULT])
         folders = [folder for value in values for folder in self._folders(value)]
-        if not memory and not any(is_there(folder / name) for folder in folders for name in NAMES):
+        if not memory and not any(
+            is_there(folder / name) for folder in folders for name in (*NAMES, *SERVER)
+        ):
             return []
         with locked(str(self._memory.with_suffix(".lock"))):
             try:
-                gone = {name for folder in folders for name in NAMES if take_out(folder / name)}
+                gone = {name for folder in folders for name in (*NAMES, *SERVER) if take_out(folder / name)}
             except OSError as error:
                 raise FailedError(
                     f"the hooks can't be written: {error.strerror}: {error.filename}"
@@ -85,7 +90,7 @@ class GitHooks:
             for folder in sorted({path for made in memory.values() for path in made}, key=len, reverse=True):
                 _remove_empty(self._git_dir / folder)
             self._memory.unlink(missing_ok=True)
-        return [name for name in NAMES if name in gone]
+        return [name for name in (*NAMES, *SERVER) if name in gone]
 
     def problems(self) -> list[str]:
         """Why hooks would not fire, in words, with what to do; empty where all is well."""
