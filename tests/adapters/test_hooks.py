@@ -256,6 +256,34 @@ def test_uninstall_keeps_what_came_later(shop: Shop, healed: bool) -> None:
     }
 
 
+@pytest.mark.parametrize("healed", [True, False])
+def test_large_program_is_never_lost(shop: Shop, healed: bool) -> None:
+    """Hooks may be binaries of many megabytes, as alike at first sight as they like."""
+    first, second = (f"#!/bin/sh\nexit 0\n# {number}".ljust(2 << 20) for number in (1, 2))
+    shop.write("pre-commit", first)
+    shop.hooks().install()
+    shop.write("pre-commit", second)
+    if healed:
+        shop.hooks().install()
+        assert shop.commit().exit == 0
+    shop.hooks().uninstall()
+    assert (shop.folder / "pre-commit").read_text() == second
+    assert (shop.folder / "pre-commit.replaced").read_text() == first
+
+
+def test_link_that_leads_nowhere_is_never_lost(shop: Shop) -> None:
+    """What it led to may come back."""
+    shop.folder.mkdir()
+    for target in ("first", "second"):
+        (shop.folder / "pre-commit").unlink(missing_ok=True)
+        (shop.folder / "pre-commit").symlink_to(target)
+        shop.hooks().install()
+        assert (shop.folder / f"pre-commit{BEFORE}").readlink() == Path(target)
+    shop.hooks().uninstall()
+    assert (shop.folder / "pre-commit").readlink() == Path("second")
+    assert (shop.folder / "pre-commit.replaced").readlink() == Path("first")
+
+
 def test_older_hook_of_the_same_manager_is_not_kept(shop: Shop) -> None:
     """It writes its hooks at each run; simple-git-hooks also deletes all others."""
     mine = '#!/bin/sh\nif [ "$SKIP_SIMPLE_GIT_HOOKS" = 1 ]; then exit 0; fi\n# {number}\n'
