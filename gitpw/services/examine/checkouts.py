@@ -66,9 +66,7 @@ def protected(visit: Visit) -> Iterator[Finding]:
         if files:
             where = path or visit.ctx.repo.root
             names = ", ".join(files[:SOME]) + (" …" if files[SOME:] else "")
-            message = (
-                f"{len(files)} lockable files in {where} had other write bits than the locks say: {names}"
-            )
+            message = f"write bits in {where} were not what the locks say, of {len(files)} lockable: {names}"
             yield Finding("lockable", Level.WARN, message, "git pw doctor --fix", fixed=visit.fix)
 
 
