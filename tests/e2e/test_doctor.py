@@ -21,6 +21,7 @@ from tests.conftest import Served
 from tests.faults.shop import LEDGER, Shop
 from tests.race.runner import Herd, gathered
 from tests.support.git import clone, git, make_upstream, run
+from tests.support.servers import HttpServer, require
 
 CODES = {code for codes in AREAS.values() for code in codes}
 
@@ -534,6 +535,30 @@ def test_remote_that_lets_one_read_only(herd: Herd, served: Served, tmp_path: Pa
     found = look(shop)
     assert named(found) == [("push", "error")]
     assert "rights" in found[0]["hint"]
+
+
+@pytest.mark.server
+def test_remote_that_wants_a_password(herd: Herd, tmp_path: Path) -> None:
+    """Without one the doctor says so, and asks nobody for it."""
+    require(HttpServer)
+    bare = make_upstream(tmp_path / "served/shop.git")
+    with HttpServer(tmp_path / "served", user="ada", password="secret") as server:
+        url, asked = server.url("shop.git"), tmp_path / "asked"
+        login = "!f() { echo username=ada; echo password=secret; }; f"
+        run(["git", "-c", f"credential.helper={login}", "clone", "-q", url, tmp_path / "work"])
+        git("config", "credential.helper", login, cwd=tmp_path / "work")
+        shop = Shop(bare, tmp_path / "work", herd, url)
+        shop.pw("init")
+        publish(shop)
+        assert look(shop) == []
+        git("config", "--unset", "credential.helper", cwd=shop.work)
+        window = tmp_path / "window"
+        window.write_text(f"#!/bin/sh\ntouch {asked}\necho wrong\n")
+        window.chmod(0o755)
+        (found,) = look(shop, env={"SSH_ASKPASS": str(window), "DISPLAY": ":0"})
+    assert (found["code"], found["level"]) == ("credentials", "error")
+    assert "secret" not in str(found)
+    assert not asked.exists()
 
 
 def test_ledger_that_is_hidden_from_pushes(shop: Shop) -> None:
