@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
+from gitpw.errors import PwError
 
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gitpw.services.gate import Gate
     from gitpw.services.ports import Context
 
+T = TypeVar("T")
+
 
 def open_context(
     *,
@@ -31,6 +34,7 @@ def open_context(
     beginning: bool = False,
     pushes: bool = False,
     dry_run: bool = False,
+    lenient: bool = False,
     policy: Policy | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
@@ -40,7 +44,8 @@ def open_context(
 
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
-    With `dry_run` everything is decided and nothing is changed. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
+    With `dry_run` everything is decided and nothing is changed. `lenient` is for commands that repair: what can't be
+    read doesn't stop them, and is told in the context. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
     """
     repo = GitRepo.discover(directory)
     likely = remote or _remote(repo, None)
@@ -54,6 +59,7 @@ def open_context(
         beginning=beginning,
         likely=likely,
         dry_run=dry_run,
+        lenient=lenient,
         policy=policy,
         tell=tell,
     )
@@ -140,6 +146,7 @@ def _assembled(
     beginning: bool,
     likely: str | None,
     dry_run: bool,
+    lenient: bool,
     policy: Policy | None,
     tell: Callable[[str], None],
 ) -> Context:
@@ -149,18 +156,23 @@ def _assembled(
     from gitpw.adapters.files import OwnFiles
     from gitpw.adapters.hooks import GitHooks
     from gitpw.adapters.identity import host_name, identify
+    from gitpw.adapters.modes import modes_of
     from gitpw.adapters.policy import load_policy
+    from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
     from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
+    from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
 
-    policy = load_policy(repo.root) if policy is None else policy
+    faults: dict[str, PwError] | None = {} if lenient else None
+    if policy is None:
+        policy = _tried("rules", lambda: load_policy(repo.root), Policy(), faults)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
@@ -172,7 +184,7 @@ def _assembled(
     journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
-    at_home = _begun_here(mine)
+    at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
@@ -193,7 +205,9 @@ def _assembled(
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         hooks=GitHooks(repo),
+        probe=HookProbe(repo),
         files=OwnFiles(repo, folder, policy, far),
+        modes=lambda path: modes_of(repo, path),
         policy=policy,
         rules=GitRules(repo, far, folder),
         clock=clock,
@@ -205,7 +219,20 @@ def _assembled(
         dry_run=dry_run,
         joined=joined,
         environment=os.environ,
+        faults=faults or {},
+        far=far,
     )
+
+
+def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, PwError] | None) -> T:
+    """What an attempt gives; where that can't be read and faults are kept, something else."""
+    try:
+        return attempt()
+    except PwError as error:
+        if faults is None:
+            raise
+        faults[name] = error
+        return otherwise
 
 
 def _remote(repo: GitRepo, policy: Policy | None) -> str | None:

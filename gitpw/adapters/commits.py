@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gitpw.adapters.git import GitRepo
-    from gitpw.domain.review import Change
+    from gitpw.domain.review import Committed
 
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
 HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
@@ -31,7 +31,7 @@ class GitCommits:
 
     def changes(
         self, heads: Sequence[str], without: Sequence[str] = (), *, new: bool = False
-    ) -> list[Change]:
+    ) -> list[Committed]:
         """What the commits of `heads` change that aren't part of `without`, newest first.
 
         With `new`, those that no branch (but the ledger's own, `pw/*`) and no tag has yet. What of `without` isn't here has nothing to exclude.
@@ -59,7 +59,7 @@ class GitCommits:
         return done.out
 
 
-def _parsed(out: bytes, mark: bytes) -> Iterator[Change]:
+def _parsed(out: bytes, mark: bytes) -> Iterator[Committed]:
     """Words that end with a zero: a marked one is a commit's head, and those up to the next are its files.
 
     Before the first file a line ends, or, in a merge, stands an empty word.
@@ -72,8 +72,8 @@ def _parsed(out: bytes, mark: bytes) -> Iterator[Change]:
         yield _change(words[start].removeprefix(mark), [os.fsdecode(name) for name in names if name])
 
 
-def _change(head: bytes, files: list[str]) -> Change:
-    from gitpw.domain.review import Change, stamps
+def _change(head: bytes, files: list[str]) -> Committed:
+    from gitpw.domain.review import Committed, stamps
 
     name, when, said = head.decode(errors="replace").split(" ", 2)
     tasks, tokens, *by = said.split("\x1f")
@@ -81,4 +81,4 @@ def _change(head: bytes, files: list[str]) -> Change:
         at = datetime.fromtimestamp(int(when), UTC)
     except (ValueError, OverflowError, OSError):
         at = datetime.fromtimestamp(0, UTC)
-    return Change(name, at, tuple(files), stamps(tasks, tokens), by[-1])
+    return Committed(name, at, tuple(files), stamps(tasks, tokens), by[-1])

@@ -44,6 +44,10 @@ class GitRules:
         """The rules in force; raises `ConfigError` where they can't be read."""
         return self._found.policy
 
+    def on_base(self) -> bool:
+        """Whether they were found on the base branch; raises as `policy` does."""
+        return self._found.origin is Origin.BASE
+
     def publish(self) -> None:
         """Write the rules down for the hooks, that need no Python where nobody holds anything."""
         if not self._folder.is_dir():
@@ -63,7 +67,7 @@ class GitRules:
             enforce=guarding.enforce,
             trailers=guarding.trailers,
             lockable=bool(guarding.lockable),
-            critical=tuple(guarding.critical),
+            critical=tuple(guarding.guarded),
             ignore=tuple(guarding.ignore),
         )
         write_sheet(sheet, self._folder)

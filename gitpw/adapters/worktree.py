@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
-from gitpw.adapters.git import GitRepo, changes, patient
+from gitpw.adapters.git import CHAINED_ONLY, GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.checkout import Memory, Own, Worktree
 from gitpw.domain.ids import TaskId
 from gitpw.errors import FailedError
 
@@ -35,7 +35,8 @@ GATE_PATIENCE = 30.0
 CHECKOUT_PATIENCE = 600.0
 """Seconds to wait for another process that checks the same worktree out."""
 
-_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C"}
+_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C", CHAINED_ONLY: "1"}
+"""Our own hooks have nothing to say to what is done here: whoever makes a worktree sees to the rest."""
 
 
 class _Entry(NamedTuple):
@@ -78,6 +79,16 @@ class GitWorktrees:
         return [
             Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present)
             for one in self._entries()
+        ]
+
+    def memories(self) -> list[Memory]:
+        """What all checkouts remember, the main one first."""
+        main, *linked = self._listed()
+        places = [(main, self._repo.common_dir), *((one, one.admin) for one in linked if one.admin)]
+        here = os.path.realpath(self._repo.git_dir)
+        return [
+            Memory(one.path, one.branch, tuple(GitCheckout(place).own()), os.path.realpath(place) == here)
+            for one, place in places
         ]
 
     def find(self, task: TaskId) -> Worktree | None:

@@ -51,7 +51,12 @@ def pre_push(session: Session, remote: str | None, url: str | None) -> None:
     if remote is not None and CHAINED_ONLY not in os.environ:
         context = session.open(need_ledger=False)
         url = url or os.environ.get("PRE_COMMIT_REMOTE_URL", remote)
-        run(context, remote, url, _lines() or _framework_line(context.repo))
+        lines = _lines() or _framework_line(context.repo)
+        if not lines and context.repo.resolve("HEAD") and context.repo.new_commits(["HEAD"], remote, ()):
+            session.complain(
+                "nothing came on standard input, so no push was checked: let 'git pw hook pre-push' read it first"
+            )
+        run(context, remote, url, lines)
     session.answer({})
 
 
@@ -127,6 +132,28 @@ def post_commit(session: Session) -> None:
     from gitpw.services.guard import post_commit as run
 
     run(session.open(need_ledger=False))
+    session.answer({})
+
+
+@hook.command("post-checkout", "git pw hook post-checkout HEAD~1 HEAD 1")
+@click.argument("words", nargs=-1)
+def post_checkout(session: Session, words: tuple[str, ...]) -> None:
+    """Keep lockable files read-only that nobody holds here."""
+    _protect(session, words)
+
+
+@hook.command("post-merge", "git pw hook post-merge 0")
+@click.argument("words", nargs=-1)
+def post_merge(session: Session, words: tuple[str, ...]) -> None:
+    """Keep lockable files read-only that nobody holds here."""
+    _protect(session, words)
+
+
+def _protect(session: Session, _words: tuple[str, ...]) -> None:
+    """What git says of the checkout or the merge doesn't matter here."""
+    from gitpw.services.protect import protect
+
+    protect(session.open(need_ledger=False))
     session.answer({})
 
 

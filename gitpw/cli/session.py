@@ -62,6 +62,7 @@ class Session:
         changes: bool = False,
         pushes: bool = False,
         rehearsed: bool = False,
+        lenient: bool = False,
         policy: Policy | None = None,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
@@ -85,6 +86,7 @@ class Session:
             beginning=beginning,
             pushes=pushes,
             dry_run=self.dry_run and rehearsed,
+            lenient=lenient,
             policy=policy,
             tell=self.note,
         )

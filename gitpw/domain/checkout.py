@@ -31,6 +31,15 @@ class Worktree(NamedTuple):
     present: bool
 
 
+class Memory(NamedTuple):
+    """What a checkout, linked or main, remembers of claims; `branch` is None where HEAD is detached, `here` is this one."""
+
+    path: str
+    branch: str | None
+    own: tuple[Own, ...]
+    here: bool
+
+
 def considered(own: Sequence[Own], worker: str | None, *, linked: bool) -> list[Own]:
     """The claims by which a checkout is judged.
 

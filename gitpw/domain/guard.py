@@ -6,11 +6,10 @@ It reads as little as it can, so that a hook can judge by a plain list (`listing
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from gitpw.domain.ids import ClaimId
-from gitpw.domain.resource import C, Covered, Mode, Resource, observed, overlap, resource
+from gitpw.domain.resource import C, Covered, File, Mode, Resource, observed, overlap, resource
 
 H = TypeVar("H")
 H_co = TypeVar("H_co", covariant=True)
@@ -49,7 +48,7 @@ class Rules(Protocol):
         """`strict` where every file needs one, else `held`."""
 
     @property
-    def critical(self) -> Sequence[str]:
+    def guarded(self) -> Sequence[str]:
         """Patterns of files that need one in any case."""
 
     @property
@@ -60,7 +59,7 @@ class Rules(Protocol):
 class Violation(NamedTuple, Generic[H]):
     """A file that may not be changed, and the claim that stands in the way by its lock `locked`.
 
-    Without a claim, what is missing is a lock of one's own: the file is critical, or the policy strict.
+    Without a claim, what is missing is a lock of one's own: the file is critical or lockable, or the policy strict.
     """
 
     file: str
@@ -95,15 +94,41 @@ def _against(board: Locks[H], mine: Container[ClaimId], rules: Rules, file: str)
     ]
     if against or exclusive or matches(board, rules.ignore, path):
         return against
-    needed = rules.enforce == "strict" or matches(board, rules.critical, path)
+    needed = rules.enforce == "strict" or matches(board, rules.guarded, path)
     return [Violation[H](file, None, None)] if needed else []
 
 
 def matches(board: Locks[H], patterns: Iterable[str], path: Covered) -> bool:
     """Whether one of a policy's patterns, written as locks are, covers a path that is already folded."""
-    return any(overlap(board.fold(_read(pattern)), path) for pattern in patterns)
+    return any(overlap(board.fold(resource(pattern)), path) for pattern in patterns)
 
 
-@lru_cache(maxsize=1_024)
-def _read(pattern: str) -> Resource:
-    return resource(pattern)
+class Lockable(NamedTuple):
+    """The lockable files among some: those that are held, to be written to, and those that are to be read-only."""
+
+    held: list[str]
+    free: list[str]
+
+
+def lockable(
+    board: Locks[H],
+    locks: Iterable[Lock],
+    patterns: Iterable[str],
+    ignore: Iterable[str],
+    files: Iterable[str],
+) -> Lockable:
+    """Which files are to be read-only for a holder of `locks`: those for which `violations` would want one more."""
+    mine = [lock.resource for lock in locks if lock.mode is Mode.EXCLUSIVE]
+    wanted, ignored, owned = (
+        [board.fold(resource(name)) for name in names] for names in (patterns, ignore, mine)
+    )
+    found = Lockable([], [])
+    for file in files:
+        path = board.fold(observed(file))
+        if _covered(wanted, path) and not _covered(ignored, path):
+            (found.held if _covered(owned, path) else found.free).append(file)
+    return found
+
+
+def _covered(things: Iterable[Resource], path: File) -> bool:
+    return any(overlap(thing, path) for thing in things)

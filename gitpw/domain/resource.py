@@ -93,6 +93,7 @@ Covered = Path | Glob | File
 """What a lock can stand in the way of."""
 
 
+@lru_cache(maxsize=65_536)
 def resource(text: str, folder: str = "") -> Resource:
     """Read what a person wrote in `folder` (relative to the root): `src/auth`, `src/*.py`, `literal:…`, `glob:…`.
 
@@ -290,7 +291,14 @@ def overlap(one: Covered, two: Covered) -> bool:
     if isinstance(one, File) and isinstance(two, Glob):
         return overlap(two, one)
     if isinstance(one, Glob) and isinstance(two, File):
-        matcher = _matcher(one.text)
-        if matcher is not None:
-            return matcher.fullmatch(two.text) is not None
+        return _matches(one, two)
     return _common_word(_edges(one), _edges(two))
+
+
+def _matches(glob: Glob, file: File) -> bool:
+    matcher = _matcher(glob.text)
+    if matcher is not None:
+        return matcher.fullmatch(file.text) is not None
+    head, *_, tail = WILDCARDS.split(glob.text)
+    plausible = file.text.startswith(head) and file.text.endswith(tail)
+    return plausible and _common_word(_edges(glob), _edges(file))

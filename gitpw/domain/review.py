@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
     token: int | None
 
 
-class Change(NamedTuple):
+class Committed(NamedTuple):
     """A commit, the files that it changes (a merge, where it differs from all its parents), and who committed it."""
 
     commit: str
@@ -95,7 +95,7 @@ class Ours:
         self,
         board: Board,
         branch: str | None,
-        changes: Sequence[Change],
+        changes: Sequence[Committed],
         *,
         tasks: Container[TaskId] = (),
         claims: Container[ClaimId] = (),
@@ -155,7 +155,7 @@ def owner(board: Board, branch: str | None) -> TaskId | None:
 
 
 def standing(
-    board: Board, ours: Container[ClaimId], rules: Rules, changes: Sequence[Change]
+    board: Board, ours: Container[ClaimId], rules: Rules, changes: Sequence[Committed]
 ) -> list[Finding]:
     """What a state says against changes, the newest of which come first: each file is judged once."""
     newest: dict[str, str] = {}
@@ -175,7 +175,7 @@ def standing(
 
 
 def outdated(
-    board: Board, branch: str | None, changes: Sequence[Change], fenced: Collection[TaskId] = ()
+    board: Board, branch: str | None, changes: Sequence[Committed], fenced: Collection[TaskId] = ()
 ) -> list[Finding]:
     """The claims that the newest commits were made by and that were lost since; of a task's branch, that task's.
 

@@ -57,6 +57,11 @@ class Sheet(NamedTuple):
     ignore: tuple[str, ...]
 
     @property
+    def guarded(self) -> tuple[str, ...]:
+        """Patterns of files that may be changed only under a lock of one's own, lockable ones among them."""
+        return self.critical
+
+    @property
     def packed(self) -> bool:
         """Whether some ref has no file, so that a new list of packed refs may change what it is."""
         return any(not content for _, content in self.refs)

@@ -33,6 +33,17 @@ def base(ctx: Context) -> str:
     )
 
 
+def guarded_branch(ctx: Context) -> str:
+    """The base branch by the rules in force, whatever a task's own branch says."""
+    return ctx.rules.policy().merge.base or ctx.repo.default_branch(ctx.remote)
+
+
+def known_tip(ctx: Context) -> str | None:
+    """The newest commit of the base branch that is known here, without asking; None where none is."""
+    space = "heads" if ctx.remote is None else f"remotes/{ctx.remote}"
+    return ctx.repo.resolve(f"refs/{space}/{guarded_branch(ctx)}")
+
+
 def _is_fresh(ctx: Context, remote: str, branch: str) -> bool:
     ago = ctx.repo.fetched_ago(remote, branch)
     return ago is not None and ago <= duration(ctx.policy.policy.refresh).total_seconds()

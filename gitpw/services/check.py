@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId, TaskId, isoformat
-from gitpw.domain.review import Change, Finding, Kind, Ours, Span, outdated, standing
+from gitpw.domain.review import Committed, Finding, Kind, Ours, Span, outdated, standing
 from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
 from gitpw.services.ports import Commits, Context
@@ -163,7 +163,7 @@ def _board(ctx: Context) -> tuple[Board, datetime | None]:
 
 
 def _now(
-    ctx: Context, board: Board, span: Span, changes: Sequence[Change]
+    ctx: Context, board: Board, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], list[Finding]]:
     """What others hold now, and what nobody of ours has locked now though it must be."""
     ours = Ours(board, span.branch, changes, claims=_own(ctx, span))
@@ -182,7 +182,7 @@ def _own(ctx: Context, span: Span) -> set[ClaimId]:
 
 
 def _then(
-    ctx: Context, past: Past, span: Span, changes: Sequence[Change]
+    ctx: Context, past: Past, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], dict[str | None, str]]:
     """What others held when it was changed; and each file that was changed without an own lock on it then."""
     own = _own(ctx, span)
@@ -201,15 +201,15 @@ def _then(
     return list(held.values()), lacked
 
 
-def _by_state(past: Past, changes: Sequence[Change]) -> Iterator[tuple[str | None, list[Change]]]:
+def _by_state(past: Past, changes: Sequence[Committed]) -> Iterator[tuple[str | None, list[Committed]]]:
     """The changes by the state of the ledger when they were committed."""
-    groups: dict[str | None, list[Change]] = {}
+    groups: dict[str | None, list[Committed]] = {}
     for change, state in zip(changes, past.states([change.at for change in changes]), strict=True):
         groups.setdefault(state, []).append(change)
     yield from groups.items()
 
 
-def _stale(past: Past, board: Board, span: Span, changes: Sequence[Change]) -> list[Finding]:
+def _stale(past: Past, board: Board, span: Span, changes: Sequence[Committed]) -> list[Finding]:
     """The claims that were lost, but for those of tasks whose branch the current claim itself moved to there."""
     return [
         found
@@ -218,7 +218,7 @@ def _stale(past: Past, board: Board, span: Span, changes: Sequence[Change]) -> l
     ]
 
 
-def _vouched(past: Past, token: int, found: Finding, changes: Sequence[Change]) -> bool:
+def _vouched(past: Past, token: int, found: Finding, changes: Sequence[Committed]) -> bool:
     """Whether the commit, or one that came after it, was pushed or handed in by the claim with that token."""
     if found.stamp is None or found.stamp.task is None:
         return False

@@ -28,6 +28,7 @@ from gitpw.services.asking import (
 )
 from gitpw.services.base import base
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 from gitpw.services.show_task import known_task
 
 T = TypeVar("T")
@@ -130,6 +131,7 @@ def _finished(
         raise
     ctx.ledger.journal.close(operation)
     _keep_hooks(ctx)
+    protect(ctx, None, path)
     return Claimed(task, mine, path, mine.branch, [], told)
 
 

@@ -10,6 +10,7 @@ from gitpw.domain.task import Task
 from gitpw.errors import InvalidError
 from gitpw.services.asking import ask, my_task, my_worktree
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 from gitpw.services.push import handed_in
 from gitpw.services.show_task import known_task
 
@@ -44,6 +45,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
         queue=ctx.policy.merge.mode != "none",
     )
     _, answer = ask(ctx, request, moves=handed.moves)
+    protect(ctx, None, tree.path if tree else None)
     found = known_task(answer.board, name)
     queue = [merge.task_id for merge in answer.board.merges()]
     notes = []

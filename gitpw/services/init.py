@@ -14,6 +14,7 @@ from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.store import Swap
 from gitpw.services.asking import granted, inform_hooks
 from gitpw.services.ports import Context
+from gitpw.services.protect import everywhere, protect
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ def init(ctx: Context, *, hooks: bool = True, new: bool = False) -> Initialised:
         notes += ctx.hooks.problems()
     files = ctx.files.write(ledger)
     inform_hooks(ctx)
+    protect(ctx, *everywhere(ctx))
     return Initialised(ledger, ctx.remote, created, moved, installed, files, notes)
 
 

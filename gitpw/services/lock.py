@@ -10,6 +10,7 @@ from gitpw.errors import UsageError
 from gitpw.services.asking import ask, canonical, forget, held, here, lease_seconds, live, remember, welcome
 from gitpw.services.claim import waited
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 
 
 def lock(
@@ -36,4 +37,5 @@ def _locked(ctx: Context, request: Lock) -> Claim:
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
     forget(ctx, answer.board, but=request.into)
     remember(ctx, mine)
+    protect(ctx)
     return mine

@@ -188,3 +188,50 @@ def test_pre_push_reads_what_git_says(cli: Cli, serve: Serve, monkeypatch: pytes
     assert cli("hook", "pre-push", "origin", "https://example.com/shop.git").exit == 0
     assert run.call_args.args[1] == "origin"
     assert [told.encode(errors="surrogateescape") for told in run.call_args.args[-1]] == [line, line]
+
+
+def test_pre_push_by_the_pre_commit_framework(
+    cli: Cli, serve: Serve, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says in the environment what git says; where it names no commit, all of the branch is new."""
+    run = serve("guard.pre_push")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    opened.context.repo.resolve = {"refs/heads/x": "b" * 40}.get
+    for name, value in {
+        "PRE_COMMIT": "1",
+        "PRE_COMMIT_REMOTE_NAME": "origin",
+        "PRE_COMMIT_REMOTE_URL": "https://example.com/shop.git",
+        "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/x",
+        "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/y",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_args.args[1:3] == ("origin", "https://example.com/shop.git")
+    assert run.call_args.args[-1] == [f"refs/heads/x {'b' * 40} refs/heads/y {'0' * 40}"]
+    monkeypatch.setenv("PRE_COMMIT_FROM_REF", "c" * 40)
+    monkeypatch.setenv("PRE_COMMIT_TO_REF", "d" * 40)
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_args.args[-1] == [f"refs/heads/x {'d' * 40} refs/heads/y {'c' * 40}"]
+    monkeypatch.delenv("PRE_COMMIT_REMOTE_NAME")
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_count == 2
+
+
+def test_pre_push_without_a_remote_is_a_mistake(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody called it who isn't git."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    assert cli("hook", "pre-push").exit == 2
+
+
+@pytest.mark.parametrize(("new", "told"), [([], False), (["a"], True)])
+def test_pre_push_that_reads_nothing_says_so(
+    cli: Cli, serve: Serve, opened: Opened, monkeypatch: pytest.MonkeyPatch, new: list[str], told: bool
+) -> None:
+    """Another hook has read what was for us; without anything to push it would have been nothing anyway."""
+    serve("guard.pre_push")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    opened.context.repo.resolve = {"HEAD": "b" * 40}.get
+    opened.context.repo.new_commits = lambda *_: new
+    done = cli("hook", "pre-push", "origin", "x")
+    assert done.exit == 0
+    assert ("standard input" in done.err) is told

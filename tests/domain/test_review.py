@@ -23,7 +23,18 @@ from gitpw.domain.operation import (
     Unlock,
 )
 from gitpw.domain.policy import Guarding
-from gitpw.domain.review import Change, Finding, Kind, Ours, Stamp, is_of, outdated, owner, stamps, standing
+from gitpw.domain.review import (
+    Committed,
+    Finding,
+    Kind,
+    Ours,
+    Stamp,
+    is_of,
+    outdated,
+    owner,
+    stamps,
+    standing,
+)
 from gitpw.domain.worker import WorkerType
 from tests.domain.state import HOUR, NOON, Dictionary, State, locks
 
@@ -37,14 +48,14 @@ HELD = Guarding(critical=[])
 
 def change(
     *files: str, task: TaskId | None = None, token: int | None = None, commit: str = "c1", by: str = "Dana"
-) -> Change:
+) -> Committed:
     """A commit that changes some files."""
     said = () if task is None and token is None else (Stamp(task, token),)
-    return Change(commit, NOON, files, said, by)
+    return Committed(commit, NOON, files, said, by)
 
 
 def kinds(
-    board: Board, branch: str | None, *changes: Change, rules: Guarding = HELD
+    board: Board, branch: str | None, *changes: Committed, rules: Guarding = HELD
 ) -> list[tuple[str, str | None]]:
     """What stands against some commits for a branch, each as its kind and its file."""
     found = standing(board, Ours(board, branch, changes), rules, changes)
@@ -191,7 +202,7 @@ def test_needs_lock(state: State) -> None:
 # what was lost
 
 
-def lost(board: Board, name: str | None, *changes: Change) -> list[tuple[str, TaskId | None]]:
+def lost(board: Board, name: str | None, *changes: Committed) -> list[tuple[str, TaskId | None]]:
     """The stale claims of a range, each as its commit and its task."""
     found = outdated(board, name, changes)
     assert {one.kind for one in found} <= {Kind.STALE}

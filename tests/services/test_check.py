@@ -26,7 +26,7 @@ from gitpw.domain.operation import (
     Unlock,
 )
 from gitpw.domain.policy import Guarding, Policy
-from gitpw.domain.review import Change, Span, Stamp
+from gitpw.domain.review import Committed, Span, Stamp
 from gitpw.errors import OfflineError
 from gitpw.ledger.journal import Journal
 from gitpw.ledger.ledger import Ledger
@@ -87,7 +87,7 @@ class Shop:
         self.ledger = Ledger(self.store, Journal(folder / "journal"), self.now)
         self.policy = Policy(policy=Guarding(critical=[]))
         self.own: list[Any] = []
-        self.commits: list[Change] = []
+        self.commits: list[Committed] = []
         self.asked: list[tuple[str, ...]] = []
         self.said: list[str] = []
         self.environment: dict[str, str] = {}
@@ -129,14 +129,14 @@ class Shop:
         """One commit more, newer than all."""
         said = () if task is None and token is None else (Stamp(task, token),)
         when = NOON + timedelta(minutes=minutes)
-        self.commits.insert(0, Change(name, when, files, said))
+        self.commits.insert(0, Committed(name, when, files, said))
 
     def check(
         self, branch: str | None = None, *, landed: bool = False, here: bool = False, strict: bool = False
     ) -> Checked:
         """Check the commits, as those of a branch."""
 
-        def changes(_: Sequence[str], without: Sequence[str] = (), **__: object) -> list[Change]:
+        def changes(_: Sequence[str], without: Sequence[str] = (), **__: object) -> list[Committed]:
             self.asked.append(tuple(without))
             names = [change.commit for change in self.commits]
             gone = min((names.index(one) for one in without if one in names), default=len(names))

@@ -26,7 +26,7 @@ from gitpw.domain.operation import (
     Unlock,
 )
 from gitpw.domain.policy import Guarding, Merging, Policy
-from gitpw.domain.review import Change, Stamp
+from gitpw.domain.review import Committed, Stamp
 from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.commits import OPERATION
 from gitpw.services.gate import Gate, Update
@@ -50,7 +50,7 @@ class Server:
         self.said: list[str] = []
         self.config: dict[str, str] = {}
         self.policies: dict[str, Policy | Exception] = {}
-        self.changes: dict[str, list[Change]] = {}
+        self.changes: dict[str, list[Committed]] = {}
         self.known: set[str] = set()
         self.head: str | None = "main"
         self.set("refs/heads/main", A)
@@ -73,14 +73,16 @@ class Server:
     def commit(self, head: str, *files: str, task: TaskId | None = None, token: int | None = None) -> str:
         """Tell what a commit changes."""
         said = () if task is None and token is None else (Stamp(task, token),)
-        self.changes[head] = [Change(head, NOON, files, said)]
+        self.changes[head] = [Committed(head, NOON, files, said)]
         return head
 
     @property
     def gate(self) -> Gate:
         """This repository as a push meets it."""
 
-        def changes(heads: Sequence[str], without: Sequence[str] = (), *, new: bool = False) -> list[Change]:
+        def changes(
+            heads: Sequence[str], without: Sequence[str] = (), *, new: bool = False
+        ) -> list[Committed]:
             found = [change for head in heads for change in self.changes.get(head, [])]
             return [
                 one for one in found if one.commit not in without and not (new and one.commit in self.known)
@@ -246,9 +248,9 @@ def test_critical_file_that_was_locked_when_it_came(server: Server) -> None:
     server.commit(B, "c")
     server.known = {B}
     server.push(("refs/heads/main", A, B))
-    server.changes[C] = [Change(C, NOON, ("d",)), *server.changes[B]]
+    server.changes[C] = [Committed(C, NOON, ("d",)), *server.changes[B]]
     server.push(("refs/heads/main", A, C))
-    server.changes[C] = [Change(C, NOON, ("c",)), *server.changes[B]]
+    server.changes[C] = [Committed(C, NOON, ("c",)), *server.changes[B]]
     refusal(InvalidError, lambda: server.push(("refs/heads/main", A, C)))
 
 
