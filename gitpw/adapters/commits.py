@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitpw.adapters.git import PLAIN
+from gitpw.adapters.git import EACH, PLAIN
 from gitpw.adapters.process import complaint
 from gitpw.errors import FailedError
 
@@ -43,8 +43,8 @@ class GitCommits:
         if not names:
             return []
         mark = secrets.token_hex(8)  # no file has that name
-        options = ("--stdin", "--always", "-r", "--root", "-c", f"--format=%x00{mark}{HEAD}")
-        return list(_parsed(self._told("diff-tree", *options, *PLAIN, input=names), mark.encode()))
+        options = ("--always", "--name-only", f"--format=%x00{mark}{HEAD}")
+        return list(_parsed(self._told(*EACH, *options, *PLAIN, input=names), mark.encode()))
 
     def cut_off(self) -> frozenset[str]:
         """The commits whose parents are not here, in a clone that is shallow."""
@@ -55,7 +55,7 @@ class GitCommits:
     def _told(self, *args: str, input: bytes | str = b"") -> bytes:  # noqa: A002 - as in subprocess
         done = self._repo.git(*args, input=os.fsencode(input))
         if done.status:
-            raise FailedError(f"git {args[0]} failed: {complaint(done.err)}")
+            raise FailedError(f"git couldn't tell the commits: {complaint(done.err)}")
         return done.out
 
 
