@@ -139,6 +139,9 @@ class Commits(Protocol):
         With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
         """
 
+    def own(self, commits: Sequence[Committed], files: Collection[str], tip: str) -> Sequence[Committed]:
+        """The same commits without those of these files that they only bring in from the branch that ends at `tip`."""
+
 
 class Worktrees(Protocol):
     """The linked worktrees of the user's repository."""
