@@ -13,6 +13,7 @@ from gitpw.domain.grant import holder
 from gitpw.domain.guard import Violation
 from gitpw.domain.ids import ClaimId, WorkerId, isoformat
 from gitpw.domain.lock import Claim
+from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, PwError
 from gitpw.services.asking import granted_no_more
 from gitpw.services.ports import Context, Own
@@ -79,8 +80,10 @@ def lost_claim(board: Board, me: WorkerId, own: Own, verb: str, where: str | Non
         again = f"; {now_with.worker} works on {task.id} now, so ask there"
     elif now_with is not None:
         again = f"; you work on {task.id} in another checkout now"
-    else:
+    elif task.status is TaskStatus.PENDING:
         again = f"; 'git pw claim {task.id}' asks for it again, as long as nobody has it"
+    else:
+        again = f"; {task.id} is {task.status} now"
     kept = "what you changed stays as it is" if verb == "commit" else "your commits stay on their branch"
     there = "" if where is None else f"-C {shlex.quote(where)} "
     error.hint = f"{kept}{again}; 'git pw {there}release {own.task}' lets the checkout forget it"
