@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -335,6 +336,36 @@ def test_locked_worktree_that_is_gone(shop: Shop) -> None:
 def test_fresh_locks_are_somebodys(shop: Shop) -> None:
     """A lock file of a moment ago belongs to a git that is at work."""
     (shop.work / ".git/pw/store.git/packed-refs.lock").write_text("")
+    assert look(shop) == []
+
+
+def test_operation_that_nobody_knows_of(shop: Shop) -> None:
+    """One whose answer was lost is named while it may still be applied, offline too, and is gone when it can't be."""
+    operation = {**shop.operations()[-1], "id": "f" * 32}
+    operation.pop("counter")
+    entry = shop.work / ".git/pw/journal" / f"{'f' * 32}.json"
+    entry.write_text(json.dumps({"operation": operation, "counter": 1}))
+    assert named(look(shop)) == [("journal", "warn")]
+    url = git("remote", "get-url", "origin", cwd=shop.work)
+    git("remote", "set-url", "origin", shop.work.parent / "nowhere.git", cwd=shop.work)
+    assert named(look(shop)) == [("remote", "error"), ("journal", "warn")]
+    git("remote", "set-url", "origin", url, cwd=shop.work)
+    shop.another("other").pw("task", "add", "Check passwords", worker="bob")
+    assert look(shop) == []
+    assert not entry.exists()
+
+
+def test_claim_that_was_interrupted(shop: Shop) -> None:
+    """The ledger has it, its worktree was never made: the doctor says how to finish it."""
+    shop.task("Check passwords", "src/auth")
+    shop.pw("claim")
+    operation = shop.operations("claim")[0]
+    counter = operation.pop("counter") - 1
+    entry = shop.work / ".git/pw/journal" / f"{operation['id']}.json"
+    entry.write_text(json.dumps({"operation": operation, "counter": counter}))
+    (found,) = look(shop, "--fix")
+    assert (found["code"], found["hint"]) == ("claims", "git pw claim")
+    shop.pw("claim")
     assert look(shop) == []
 
 
