@@ -54,7 +54,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
         late=held(late, shared=False),
     )
     answer = hand_in(ctx, request, handed.moves)
-    protect(ctx, None, tree.path if tree else None)
+    protect(ctx, (None, tree.path if tree else None))
     found = known_task(answer.board, name)
     queue = [merge.task_id for merge in lined_up(answer.board)]
     notes = [f"locked as well: {', '.join(late)}"] if late else []
