@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gitpw.domain.lineup import lineup
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import (
     Back,
@@ -57,7 +58,8 @@ def land(shift: Shift, site: Site, request: Land, entries: Sequence[Merge], *, m
             {"taskId": entry.task_id, "commit": commit, "base": shift.branch},
         )
     shift.note_returned(request.back)
-    return more or bool(request.back) or bool(shift.deferred)
+    ready = {entry.task_id for entry in lineup(shift.ctx.ledger.board()).ready}
+    return more or bool(request.back) or bool(shift.deferred) or bool(ready - set(shift.skipped))
 
 
 def _moves(shift: Shift, site: Site, request: Land, entries: Sequence[Merge]) -> list[Move]:

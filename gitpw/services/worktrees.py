@@ -105,13 +105,15 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
 
 
 def _prune_branches(ctx: Context, board: Board) -> None:
-    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on."""
+    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on.
+
+    What was finished without a merge queue hasn't landed as far as the ledger knows: its branch stays.
+    """
     for branch, head in ctx.repo.branches().items():
         found = TASK_IN.search(branch)
         task = board.task(TaskId(found[0])) if found else None
-        if task is None or task.merged_at is None or task.metadata.branch_name != branch or task.head != head:
-            continue
-        ctx.repo.delete_branch(branch, head)
+        if task is not None and task.landed is not None and task.head == head:
+            ctx.repo.delete_branch(branch, head)
 
 
 def _is_removed(ctx: Context, tree: Worktree) -> bool:
@@ -121,8 +123,6 @@ def _is_removed(ctx: Context, tree: Worktree) -> bool:
     except PwError as error:
         ctx.tell(f"kept worktree {tree.path}: {error.message}")
         return False
-    if tree.branch is not None and tree.head is not None:
-        ctx.repo.delete_branch(tree.branch, tree.head)
     return True
 
 

@@ -44,9 +44,7 @@ def ran(bed: Testbed, *commands: str, **about: Any) -> Tested:
 def test_commands_run_on_the_commit_until_one_fails(bed: Testbed) -> None:
     """Their output is shown line by line without colours, and kept as it is."""
     lines: list[str] = []
-    done = ran(
-        bed, "printf '\\033[31mred\\033[0m\\n'; cat README.md", "exit 3", "echo no", show=lines.append
-    )
+    done = ran(bed, "printf '\\033[31mred\\033[0m\\n'; cat README.md", "exit 3", "echo no", show=lines.append)
     assert (done.green, done.why) == (False, "exit 3")
     assert lines[:2] == ["red", "# Corner shop"]
     log = Path(done.log).read_text()
@@ -58,9 +56,7 @@ def test_commands_run_on_the_commit_until_one_fails(bed: Testbed) -> None:
 
 def test_what_earlier_runs_left_is_gone_but_for_ignored_files(bed: Testbed, work: Path) -> None:
     """Changed, deleted, new: the tree is the commit's; caches stay."""
-    assert ran(
-        bed, "echo x >README.md; rm package.json; mkdir new dist; echo x >new/f; echo x >dist/f"
-    ).green
+    assert ran(bed, "echo x >README.md; rm package.json; mkdir new dist; echo x >new/f; echo x >dist/f").green
     check = 'test -z "$(git status --porcelain)" && test -e package.json && ! test -e new && test -e dist/f'
     assert ran(bed, check).green
     assert git("status", "--porcelain", cwd=work) == ""
