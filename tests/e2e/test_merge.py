@@ -512,6 +512,10 @@ def test_a_remote_that_keeps_its_branches_gets_the_work_all_the_same(team: Team)
     team.pw("merge")
     assert team.content("a.txt") == "x\n"
     assert len(team.branches()) == 1
+    assert team.pw("gc").data["branches"] == []
+    git("config", "receive.denyDeletes", "false", cwd=team.home)
+    assert len(team.pw("gc").data["branches"]) == 1
+    assert team.branches() == []
 
 
 def test_hosts_without_atomic_pushes(team: Team) -> None:
