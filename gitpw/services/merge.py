@@ -61,7 +61,7 @@ def merge(
 
     `lease` and `poll` (how often a host is looked at) are in seconds. Raises `ContendedError` where another merger is at work.
     """
-    if ctx.policy.merge.mode == "none":
+    if ctx.rules.policy().merge.mode == "none":
         raise InvalidError('merge.mode is "none": nothing is queued', hint="git pw config merge.mode direct")
     if ctx.workshop is None:
         raise InvalidError("nothing can be merged here")
