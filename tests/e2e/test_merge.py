@@ -698,6 +698,22 @@ def test_without_a_queue_finished_work_keeps_its_branch(alone: Team) -> None:
     assert alone.pw("task", "show", task).data["task"]["mergedAt"]
 
 
+def test_work_that_git_cannot_merge_goes_back_and_stops_nobody(team: Team) -> None:
+    """A history that has nothing in common with the base branch's, for instance."""
+    team.policy('[policy]\ncritical = []\n[merge]\nstrategy = "squash"\n')
+    odd, tree = team.start("odd", "odd.txt")
+    git("checkout", "-q", "--orphan", "elsewhere", cwd=tree)
+    git("rm", "-rfq", ".", cwd=tree)
+    head = team.change(tree, {"odd.txt": "x\n"}, "odd")
+    git("checkout", "-q", "--detach", cwd=tree)
+    assert git("rev-parse", "HEAD", cwd=tree) == head
+    team.pw("complete", odd, cwd=tree)
+    one = team.finish("one", {"new.txt": "x\n"})
+    done = team.pw("merge", check=1).data
+    assert [landed["taskId"] for landed in done["landed"]] == [one]
+    assert [(back["taskId"], back["data"]["reason"]) for back in done["returned"]] == [(odd, "build")]
+
+
 def test_what_the_ledger_says_is_never_an_option_of_git(team: Team) -> None:
     """A head that is no commit's name goes back like one that is gone."""
     team.finish("one", {"a.txt": "x\n"})
