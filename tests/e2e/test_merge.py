@@ -653,6 +653,25 @@ def test_events_are_lines_of_json(team: Team, tmp_path: Path) -> None:
     assert all(event["at"].endswith("Z") for event in events)
 
 
+@pytest.mark.parametrize("options", [("--bare",), ("--depth", "1")])
+def test_ci_merges_from_a_bare_or_a_shallow_clone(team: Team, options: tuple[str, ...]) -> None:
+    """It fetches what it needs, and tests in a worktree of its own."""
+    team.tested("test -e README.md")
+    before = team.main
+    team.finish("one", {"a.txt": "x\n"})
+    team.finish("two", {"b.txt": "x\n"})
+    run(["git", "clone", "-q", *options, f"file://{team.bare}", str(team.lab / "ci")], team.lab)
+    assert len(team.pw("merge", cwd=team.lab / "ci", worker="ci").data["landed"]) == 2
+    assert team.subjects(before) == ["one", "two"]
+
+
+def test_without_the_remote_nothing_happens(team: Team) -> None:
+    """And it is said so."""
+    team.finish("one", {"a.txt": "x\n"})
+    team.home.rename(team.lab / "gone")
+    assert team.pw("merge", check=69).data["code"] == "offline"
+
+
 def test_without_a_base_branch_it_says_so(team: Team) -> None:
     """And with no queue wanted."""
     team.finish("one", {"a.txt": "x\n"})
