@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gitpw.adapters.git import GitRepo, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, printable, run
-from gitpw.domain.ids import TASK, TaskId
+from gitpw.domain.ids import COMMIT, TASK, TaskId
 from gitpw.domain.integration import TRAILER, Built, Clash, Conflict, Other, Strategy, Work
 from gitpw.errors import FailedError, OfflineError
 
@@ -65,8 +65,9 @@ class GitIntegrator:
         return None if done.status else done.out.decode(errors="replace")
 
     def has(self, commit: str) -> bool:
-        """Whether a commit is here."""
-        return self._repo.git("cat-file", "-e", f"{commit}^{{commit}}").status == 0
+        """Whether a commit is here; what the ledger says may be anything, and isn't a name for that."""
+        whole = COMMIT.fullmatch(commit) is not None
+        return whole and self._repo.git("cat-file", "-e", f"{commit}^{{commit}}").status == 0
 
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another."""
@@ -113,7 +114,15 @@ class GitIntegrator:
         """The commits of `tip` that `head` hasn't and that changed these files, newest first, at most ten."""
         form = f"--format=%H%x00%s%x00%an%x00%(trailers:key={TRAILER},valueonly,separator=%x2C)%x01"
         done = self._repo.git(
-            "--literal-pathspecs", "log", "-10", form, tip, f"^{head}", "--", *(files or ["."])
+            "--literal-pathspecs",
+            "log",
+            "--no-show-signature",
+            "-10",
+            form,
+            tip,
+            f"^{head}",
+            "--",
+            *(files or ["."]),
         )
         found = []
         for record in os.fsdecode(done.out).split("\x01"):
@@ -277,7 +286,11 @@ class GitIntegrator:
             tip = said[2] if said[:2] == ["update", ref] else self._repo.resolve(ref)
             if done.status or tip is None:
                 return None
-            made = self._told("log", "--reverse", "--format=%T", f"{onto}..{tip}").decode().split()
+            made = (
+                self._told("log", "--no-show-signature", "--reverse", "--format=%T", f"{onto}..{tip}")
+                .decode()
+                .split()
+            )
         finally:
             self._repo.git("update-ref", "-d", ref)
         return made if len(made) == len(commits) else None

@@ -398,7 +398,7 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     task = moved.but(head=request.head, metadata=metadata)
     queued(board, operation, task, claim)
     if not request.queue:
-        landed_task(board, operation, task.id, "completed", request.head)
+        landed_task(board, operation, task.id, "completed", None)
     else:
         _queue(board, operation, request, task, claim, entry)
     detail = {
@@ -496,7 +496,7 @@ def _files(claim: Claim) -> list[str]:
 
 
 def landed_task(board: Board, operation: Operation, name: TaskId, how: str, commit: str | None) -> None:
-    """A task's work is on the base branch, as `commit`: its locks are free and its dependents ready."""
+    """A task is done, its work on the base branch as `commit` if that is known: its locks are free, its dependents ready."""
     task = board.task(name)
     if task is None:
         return

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId
 from gitpw.domain.lineup import Held
 from gitpw.domain.merge import MergeState
@@ -14,7 +15,7 @@ from gitpw.errors import ContendedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.ledger import Answer
 from gitpw.ledger.store import Move
 from gitpw.services.asking import refusal
-from gitpw.services.base import base_branch
+from gitpw.services.base import guarded_branch
 from gitpw.services.ports import Context, Workshop
 from gitpw.services.stack import SHORT, Site
 
@@ -58,7 +59,7 @@ class Shift:
         self.emit = emit
         self.lease = lease
         self.poll = poll
-        self.branch = base_branch(ctx)
+        self.branch = guarded_branch(ctx)
         self.tip: str | None = None
         self.token: int | None = None
         self.renewed = 0.0
@@ -88,8 +89,11 @@ class Shift:
         marks: Sequence[Mark] = (),
         back: Sequence[Back] = (),
         moves: Sequence[Move] = (),
-    ) -> None:
-        """Take or renew the queue, say what is done with which entries, and send some back, in one step."""
+    ) -> Board:
+        """Take or renew the queue, say what is done with which entries, and send some back, in one step.
+
+        The board as it is then.
+        """
         place, now = self.shop.testbed.place(), site.board.line.merger
         request = Merging(
             place=place,
@@ -100,7 +104,8 @@ class Shift:
             marks=tuple(marks),
             back=tuple(back),
         )
-        outcome = self.ask(request, moves).outcome
+        answer = self.ask(request, moves)
+        outcome = answer.outcome
         if not isinstance(outcome, Done):
             raise refusal(outcome.code, outcome.message, outcome.hint, outcome.data)
         if outcome.token is None:
@@ -110,6 +115,7 @@ class Shift:
             )
         self.token = outcome.token
         self.renewed = time.monotonic()
+        return answer.board
 
     def beat(self) -> None:
         """Renew the lease when half of it is over; raises `ContendedError` where it was lost."""

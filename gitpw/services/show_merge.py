@@ -9,7 +9,7 @@ from gitpw.domain.integration import Conflict
 from gitpw.domain.lineup import lined_up
 from gitpw.domain.merge import Merge
 from gitpw.errors import InvalidError
-from gitpw.services.base import base_branch
+from gitpw.services.base import guarded_branch
 from gitpw.services.ports import Context
 from gitpw.services.show_task import known_task
 from gitpw.services.stack import Site, commands, work_of
@@ -30,12 +30,13 @@ def show_merge(ctx: Context, task: TaskId) -> Shown:
     line = lined_up(board)
     entry = next((one for one in line if one.task_id == task), None)
     if entry is None:
-        known_task(board, task)
-        raise InvalidError(f"{task} isn't in the merge queue", hint="see 'git pw merge list'")
+        found = known_task(board, task)
+        state = "merged" if found.merged_at is not None else found.status
+        raise InvalidError(f"{task} isn't in the merge queue: it is {state}", hint="see 'git pw merge list'")
     position = line.index(entry) + 1
     if ctx.workshop is None or entry.head is None:
         return Shown(entry, position, [], [])
-    integrator, branch = ctx.workshop().integrator, base_branch(ctx)
+    integrator, branch = ctx.workshop().integrator, guarded_branch(ctx)
     names = [branch, *([entry.branch_name] if entry.branch_name else [])]
     tips = integrator.tips(ctx.remote, names)
     tip = tips.get(branch)

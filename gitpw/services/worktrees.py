@@ -191,7 +191,7 @@ def remove_worktree(ctx: Context, task: TaskId) -> list[str]:
 
 def is_spent(ctx: Context, head: str, task: Task | None) -> bool:
     """Whether a branch can go: what it has is what landed, or is on the base branch anyway."""
-    if task is not None and (head == task.base or (task.merged_at is not None and head == task.head)):
+    if task is not None and (head == task.base or (task.landed is not None and head == task.head)):
         return True
     base = base_tip(ctx)
     return base is not None and ctx.repo.ancestor(head, base)
@@ -242,13 +242,20 @@ def pruned(ctx: Context, *, dry_run: bool = False) -> Pruned:
 
 
 def _prune_branches(ctx: Context, board: Board) -> None:
-    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on."""
+    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on.
+
+    What was finished without a merge queue hasn't landed as far as the ledger knows: its branch stays.
+    """
     for branch, head in ctx.repo.branches().items():
-        found = TASK_IN.search(branch)
-        task = board.task(TaskId(found[0])) if found else None
-        if task is None or task.merged_at is None or task.metadata.branch_name != branch or task.head != head:
-            continue
-        ctx.repo.delete_branch(branch, head)
+        if is_landed(board, branch, head):
+            ctx.repo.delete_branch(branch, head)
+
+
+def is_landed(board: Board, branch: str, head: str) -> bool:
+    """Whether a branch stands at what a task handed in, or what became of it, and the ledger has its landing."""
+    found = TASK_IN.search(branch)
+    task = board.task(TaskId(found[0])) if found else None
+    return task is not None and task.landed is not None and head in {task.head, task.landed}
 
 
 def _why_kept(ctx: Context, tree: Worktree, task: Task) -> str | None:
@@ -267,11 +274,9 @@ def _dirt(ctx: Context, tree: Worktree) -> str | None:
 
 
 def _taken_away(ctx: Context, tree: Worktree) -> str | None:
-    """Remove a worktree and its branch; in words what stood against it."""
+    """Remove a worktree; in words what stood against it."""
     try:
         ctx.worktrees.remove(tree)
     except PwError as error:
         return _dirt(ctx, tree) or error.message
-    if tree.branch is not None and tree.head is not None:
-        ctx.repo.delete_branch(tree.branch, tree.head)
     return None

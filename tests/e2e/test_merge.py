@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gitpw.app import open_context
+from gitpw.domain.ids import TaskId
+from gitpw.domain.operation import Complete
 from tests.faults.shop import furnish, keepsakes
 from tests.race.runner import Herd, Run, gathered
 from tests.support.git import clone, git, make_upstream, run
@@ -382,6 +386,34 @@ def test_a_second_merger_waits_its_turn(team: Team) -> None:
     assert (said["code"], said["merger"]["workerId"]) == ("contended", "alice"), said
 
 
+TAKEOVER = """
+import sys
+from gitpw.app import open_context
+from gitpw.domain.operation import Merging
+
+context = open_context(directory=sys.argv[1], worker="bob")
+merger = context.ledger.fresh().line.merger
+request = Merging(place=merger.place, lease=600, gone=merger.token)
+context.ledger.transact(request, context.me)
+"""
+"""Takes the queue over from a merger that others believe to be gone."""
+
+
+@pytest.mark.parametrize(("lease", "then"), [("2s", "sleep {}"), ("1h", "true {}")])
+def test_a_merger_that_was_replaced_lands_nothing(team: Team, lease: str, then: str) -> None:
+    """At its next heartbeat its tests are stopped; one that wakes up later is stopped by its token."""
+    other = team.another("second")
+    (team.lab / "takeover.py").write_text(TAKEOVER)
+    mark = f"1{time.time_ns()}"
+    team.tested(f"'{sys.executable}' '{team.lab}/takeover.py' '{other.work}' && {then.format(mark)}")
+    team.finish("one", {"a.txt": "x\n"})
+    before = team.main
+    refused = team.pw("merge", "--lease", lease, check=75).data
+    assert "taken over" in refused["message"]
+    assert (team.main, processes(mark)) == (before, [])
+    assert team.pw("merge", "list").data["queue"]["merger"]["workerId"] == "bob"
+
+
 # conflicts
 
 
@@ -509,6 +541,10 @@ def test_a_remote_that_keeps_its_branches_gets_the_work_all_the_same(team: Team)
     team.pw("merge")
     assert team.content("a.txt") == "x\n"
     assert len(team.branches()) == 1
+    assert team.pw("gc").data["branches"] == []
+    git("config", "receive.denyDeletes", "false", cwd=team.home)
+    assert len(team.pw("gc").data["branches"]) == 1
+    assert team.branches() == []
 
 
 def test_hosts_without_atomic_pushes(team: Team) -> None:
@@ -617,13 +653,33 @@ def test_events_are_lines_of_json(team: Team, tmp_path: Path) -> None:
     assert all(event["at"].endswith("Z") for event in events)
 
 
+@pytest.mark.parametrize("options", [("--bare",), ("--depth", "1")])
+def test_ci_merges_from_a_bare_or_a_shallow_clone(team: Team, options: tuple[str, ...]) -> None:
+    """It fetches what it needs, and tests in a worktree of its own."""
+    team.tested("test -e README.md")
+    before = team.main
+    team.finish("one", {"a.txt": "x\n"})
+    team.finish("two", {"b.txt": "x\n"})
+    run(["git", "clone", "-q", *options, f"file://{team.bare}", str(team.lab / "ci")], team.lab)
+    assert len(team.pw("merge", cwd=team.lab / "ci", worker="ci").data["landed"]) == 2
+    assert team.subjects(before) == ["one", "two"]
+
+
+def test_without_the_remote_nothing_happens(team: Team) -> None:
+    """And it is said so."""
+    team.finish("one", {"a.txt": "x\n"})
+    team.home.rename(team.lab / "gone")
+    assert team.pw("merge", check=69).data["code"] == "offline"
+
+
 def test_without_a_base_branch_it_says_so(team: Team) -> None:
     """And with no queue wanted."""
     team.finish("one", {"a.txt": "x\n"})
-    config = (team.work / ".gitpw.toml").read_text()
-    (team.work / ".gitpw.toml").write_text(f'{config}[merge]\nbase = "nowhere"\n')
+    team.policy('[merge]\nbase = "nowhere"\n')
     assert "nowhere" in team.pw("merge", check=6).data["message"]
-    (team.work / ".gitpw.toml").write_text(f'{config}[merge]\nmode = "none"\n')
+    file = team.work / ".gitpw.toml"
+    file.write_text(file.read_text().replace('base = "nowhere"', 'mode = "none"'))
+    team.policy("")
     assert "none" in team.pw("merge", check=6).data["message"]
 
 
@@ -647,3 +703,40 @@ def test_mergers_of_many_clones_land_everything_once(team: Team) -> None:
     assert sorted(landed) == [f"task-{number:03d}" for number in range(1, 7)]
     assert team.subjects(before) == titles
     assert git("rev-parse", "main^{tree}", cwd=team.home) in team.runs()
+
+
+def test_without_a_queue_finished_work_keeps_its_branch(alone: Team) -> None:
+    """Nobody has merged it: its commits are nowhere else."""
+    alone.policy('[merge]\nmode = "none"\n')
+    task, tree = alone.start("one", "a.txt")
+    head = alone.change(tree, {"a.txt": "x\n"}, "one")
+    branch = git("branch", "--show-current", cwd=tree)
+    alone.pw("complete", cwd=tree)
+    alone.pw("gc")
+    assert git("rev-parse", branch, cwd=alone.work) == head
+    assert alone.pw("task", "show", task).data["task"]["mergedAt"]
+
+
+def test_work_that_git_cannot_merge_goes_back_and_stops_nobody(team: Team) -> None:
+    """A history that has nothing in common with the base branch's, for instance."""
+    team.policy('[policy]\ncritical = []\n[merge]\nstrategy = "squash"\n')
+    odd, tree = team.start("odd", "odd.txt")
+    git("checkout", "-q", "--orphan", "elsewhere", cwd=tree)
+    git("rm", "-rfq", ".", cwd=tree)
+    head = team.change(tree, {"odd.txt": "x\n"}, "odd")
+    git("checkout", "-q", "--detach", cwd=tree)
+    assert git("rev-parse", "HEAD", cwd=tree) == head
+    team.pw("complete", odd, cwd=tree)
+    one = team.finish("one", {"new.txt": "x\n"})
+    done = team.pw("merge", check=1).data
+    assert [landed["taskId"] for landed in done["landed"]] == [one]
+    assert [(back["taskId"], back["data"]["reason"]) for back in done["returned"]] == [(odd, "build")]
+
+
+def test_what_the_ledger_says_is_never_an_option_of_git(team: Team) -> None:
+    """A head that is no commit's name goes back like one that is gone."""
+    team.finish("one", {"a.txt": "x\n"})
+    context = open_context(directory=str(team.work), worker="alice")
+    context.ledger.transact(Complete(task=TaskId("task-001"), head="--help", branch="--all"), context.me)
+    (back,) = team.pw("merge", check=1).data["returned"]
+    assert "can't be found" in back["detail"]
