@@ -13,9 +13,13 @@ from gitpw.adapters.git import GitRepo
 from gitpw.errors import PwError
 
 if TYPE_CHECKING:
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.server import ServerHooks
     from gitpw.domain.policy import Policy
+    from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.services.gate import Gate
     from gitpw.services.ports import Context
 
 T = TypeVar("T")
@@ -31,9 +35,12 @@ def open_context(
     pushes: bool = False,
     dry_run: bool = False,
     lenient: bool = False,
+    policy: Policy | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
     """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
+
+    The rules are those in the root of the checkout, unless a `policy` is given.
 
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
@@ -53,8 +60,56 @@ def open_context(
         likely=likely,
         dry_run=dry_run,
         lenient=lenient,
+        policy=policy,
         tell=tell,
     )
+
+
+def find_span(
+    *, directory: str | None, base: str | None, head: str | None, branch: str | None
+) -> tuple[GitCommits, Span, Policy] | None:
+    """The commits that a check is about, and the rules that they are judged by; None where there are none.
+
+    By name, by what a CI system says in the environment, or those that the base branch doesn't have.
+    """
+    from gitpw.adapters.ci import detect
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.span import Finder
+
+    repo = GitRepo.discover(directory)
+    found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
+    return None if found is None else (GitCommits(repo), *found)
+
+
+def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
+    """The repository that receives a push, with what is in quarantine."""
+    from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.objects import GitObjects
+    from gitpw.services.gate import Gate
+
+    repo = GitRepo.discover(directory)
+
+    def policy_at(commit: str) -> Policy:
+        from gitpw.adapters.span import policy_at as read
+
+        return read(repo, commit)
+
+    return Gate(
+        objects=GitObjects(repo),
+        commits=GitCommits(repo),
+        repo=repo,
+        clock=SystemClock(),
+        policy_at=policy_at,
+        tell=tell,
+    )
+
+
+def open_server(directory: str | None) -> ServerHooks:
+    """The hooks of a bare repository that people push to."""
+    from gitpw.adapters.server import ServerHooks
+
+    return ServerHooks(GitRepo.discover(directory))
 
 
 def free_at_a_glance() -> bool:
@@ -92,6 +147,7 @@ def _assembled(
     likely: str | None,
     dry_run: bool,
     lenient: bool,
+    policy: Policy | None,
     tell: Callable[[str], None],
 ) -> Context:
     """The rest, with what is slow to import."""
@@ -117,7 +173,8 @@ def _assembled(
     from gitpw.services.ports import Context
 
     faults: dict[str, PwError] | None = {} if lenient else None
-    policy = _tried("rules", lambda: load_policy(repo.root), Policy(), faults)
+    if policy is None:
+        policy = _tried("rules", lambda: load_policy(repo.root), Policy(), faults)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
@@ -200,7 +257,7 @@ def _check_beginning(repo: GitRepo, chosen: str | None) -> None:
     if repo.root is None:
         raise InvalidError(
             "a bare repository needs no set-up",
-            hint="run 'git pw init' in a clone of it, or in one of its worktrees",
+            hint="run 'git pw init' in a clone; 'git pw init --server' guards what is pushed to here",
         )
     remotes = repo.remotes()
     if chosen is None and remotes:

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,9 @@ BUSY = re.compile(
 
 TRIES_LAST = 10.0
 """Seconds."""
+
+HEADS_PATIENCE = 10.0
+"""Seconds that a remote has to say which branches it has."""
 
 CHAINED_ONLY = "GITPW_CHAINED_ONLY"
 """Tells our shims to run what they are chained to, and not git pw."""
@@ -227,14 +230,19 @@ class GitRepo:
 
         New is what neither the remote's remote-tracking refs contain nor what is `there` now, as far as it is here.
         Of a remote that nothing is known of, all others stand in: the whole history isn't new because a URL is. Where
-        a shallow history is cut off, all came from a remote.
+        there are none at all, as in a bare clone, it is asked. Where a shallow history is cut off, all came from a remote.
         """
-        known = self._told("for-each-ref", "--count=1", "--format=x", f"refs/remotes/{remote}/")
         shallow = (read(str(Path(self.common_dir, "shallow")), 1 << 30) or b"").decode().split()
-        lines = [*heads, *(f"^{commit}" for commit in (*there, *shallow))]
-        space = f"--remotes={remote}" if known else "--remotes"
-        options = ("--ignore-missing", "--stdin", "--not", space)
-        return self._told("rev-list", *options, input=_lines(lines)).decode().split()
+        known = [*there, *shallow]
+        spaces = (f"refs/remotes/{remote}/", "refs/remotes/")
+        space = next((space for space in spaces if self._told("for-each-ref", "--count=1", space)), None)
+        if space is None:
+            known += self._heads_of(remote)
+        # What isn't here stays there: a partial clone would fetch it only to find that it is missing.
+        lenient = ("--missing=allow-any", "--ignore-missing")
+        options = (*lenient, "--stdin", "--not", *([f"--glob={space}"] if space else []))
+        lines = _lines([*heads, *(f"^{commit}" for commit in known)])
+        return self._told("rev-list", *options, input=lines).decode().split()
 
     def files_of(self, commits: Sequence[str]) -> list[str]:
         """The files that some commits change; a merge counts where it differs from all its parents."""
@@ -462,6 +470,15 @@ class GitRepo:
             verb = next(word for word in args if not word.startswith("-"))
             raise FailedError(f"git {verb} failed: {complaint(done.err)}")
         return done.out
+
+    @lru_cache(maxsize=1)  # noqa: B019 - a repository lasts as long as its command
+    def _heads_of(self, remote: str) -> list[str]:
+        """The commits at which the remote's branches are; none where it doesn't say so in time."""
+        words = ("ls-remote", "--heads", "--", remote)
+        done = self.git(*words, env={"GIT_TERMINAL_PROMPT": "0"}, timeout=HEADS_PATIENCE)
+        return (
+            [line.split("\t")[0] for line in os.fsdecode(done.out).splitlines()] if done.status == 0 else []
+        )
 
     def _index(self) -> dict[str, str | None]:
         """The index that git made for this commit; named relative to the root, it means the same here."""

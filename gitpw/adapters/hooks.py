@@ -22,7 +22,7 @@ from gitpw.adapters.process import CLEAN, run
 from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
-__all__ = ["BEFORE", "NAMES", "GitHooks", "own_program", "write_trailers"]
+__all__ = ["BEFORE", "NAMES", "SERVER", "GitHooks", "own_program", "write_trailers"]
 
 NAMES = (
     "pre-commit",
@@ -33,6 +33,9 @@ NAMES = (
     "post-checkout",
     "post-merge",
 )
+
+SERVER = ("pre-receive",)
+"""Those of a bare repository that people push to; see `server.py`."""
 
 DEFAULT = ""
 """Stands for the repository's own folder where a value of `core.hooksPath` is expected."""
@@ -73,11 +76,13 @@ class GitHooks:
         memory = self._remembered()
         values = dict.fromkeys([self._value(), *memory, DEFAULT])
         folders = [folder for value in values for folder in self._folders(value)]
-        if not memory and not any(is_there(folder / name) for folder in folders for name in NAMES):
+        if not memory and not any(
+            is_there(folder / name) for folder in folders for name in (*NAMES, *SERVER)
+        ):
             return []
         with locked(str(self._memory.with_suffix(".lock"))):
             try:
-                gone = {name for folder in folders for name in NAMES if take_out(folder / name)}
+                gone = {name for folder in folders for name in (*NAMES, *SERVER) if take_out(folder / name)}
             except OSError as error:
                 raise FailedError(
                     f"the hooks can't be written: {error.strerror}: {error.filename}"
@@ -85,7 +90,7 @@ class GitHooks:
             for folder in sorted({path for made in memory.values() for path in made}, key=len, reverse=True):
                 _remove_empty(self._git_dir / folder)
             self._memory.unlink(missing_ok=True)
-        return [name for name in NAMES if name in gone]
+        return [name for name in (*NAMES, *SERVER) if name in gone]
 
     def problems(self) -> list[str]:
         """Why hooks would not fire, in words, with what to do; empty where all is well."""
@@ -99,13 +104,15 @@ class GitHooks:
             yield f"core.hooksPath is {folder}, which is no folder: no hook runs at all"
             return
         hooks = [folder / name for name in NAMES]
+        others = [hook for hook in hooks if not runs_us(hook, root)]
         if why is None:
             yield from _faults(hooks, root)
-            return
-        for hook in hooks:
-            goes_on = why == "shared" and runs_local(read(str(hook)), hook.name)
-            if not goes_on and not runs_us(hook, root):
-                yield _instruction(hook, root, why)
+        elif why == "tracked":
+            yield from (_instruction(hook, root) for hook in others)
+        else:
+            yield from _passing_on(
+                folder, [hook.name for hook in others if not runs_local(read(str(hook)), hook.name)]
+            )
 
     def _put_all(self, value: str, folder: Path) -> list[str]:
         """Put our shims into one folder, unless it isn't ours to change; the new ones."""
@@ -215,22 +222,28 @@ def _faults(hooks: Sequence[Path], root: str | None) -> Iterator[str]:
         yield f"{which} in {first.parent} {told}{more}"
 
 
-def _instruction(hook: Path, root: str | None, why: str) -> str:
-    """What a person has to add where we may not."""
+def _instruction(hook: Path, root: str | None) -> str:
+    """What a person has to add to a hook that is checked in."""
     inside = root is not None and hook.is_relative_to(root)
     shown = hook.relative_to(root) if inside and root is not None else hook
-    if why == "shared":
-        what = f"{shown} serves all your repositories and doesn't run this one's own hook"
-        line = LOCAL.format(name=hook.name)
-    else:
-        what = f"{shown} is checked in and doesn't run git pw"
-        line = LINE.format(name=hook.name)
+    what = f"{shown} is checked in and doesn't run git pw"
+    line = LINE.format(name=hook.name)
     if not hook.exists():
         return f"{what}: make it, executable, with #!/bin/sh and the line: {line}"
     if not os.access(hook, os.X_OK):
         return f"{what}: make it executable, with the line: {line}"
     where = ", before what else reads standard input," if hook.name == "pre-push" else ""
     return f"{what}: add{where} the line: {line}"
+
+
+def _passing_on(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """What a person has to add to hooks that serve many repositories; none of them is harmed by it."""
+    if names:
+        yield (
+            f"core.hooksPath is {folder}, which serves all your repositories, and {', '.join(names)} there"
+            f" don't go on to this one's own: make those that are missing, executable, with #!/bin/sh,"
+            f" and add to each the line: {LOCAL}"
+        )
 
 
 def _checked_in(folder: Path) -> bool:

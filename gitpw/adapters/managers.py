@@ -11,7 +11,7 @@ from gitpw.adapters.disk import read
 LINE = 'if command -v git-pw >/dev/null; then git pw hook {name} "$@"; fi'
 """For a hook that is checked in: those who don't use git pw aren't disturbed."""
 
-LOCAL = 'hook="$(git rev-parse --git-common-dir)/hooks/{name}"; [ ! -x "$hook" ] || "$hook" "$@"'
+LOCAL = 'hook="$(git rev-parse --git-common-dir)/hooks/${0##*/}"; [ ! -x "$hook" ] || "$hook" "$@"'
 """For a hook that serves many repositories: each of them goes on with its own."""
 
 IDS = {

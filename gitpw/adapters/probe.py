@@ -71,13 +71,14 @@ class HookProbe:
         ours = [name for name, text in shims.items() if VARIABLE.encode() in text]
         silent = {name: "it is of an older version of git-pw" for name in shims if name not in ours}
         others = [name for name in FIRED if name not in ours and os.access(folder / name, os.X_OK)]
+        untried = tuple(name for name in NAMES if name in others and name not in silent)
         if not ours:
-            return Shots((), silent)
+            return Shots((), silent, untried)
         with self._ready():
             seen = set() if others else self._acted(folder)
             why = {name: self._started(name) for name in ours if name not in seen}
         silent |= {name: words for name, words in why.items() if words is not None}
-        return Shots(tuple(name for name in ours if name not in silent), silent)
+        return Shots(tuple(name for name in ours if name not in silent), silent, untried)
 
     def programs(self) -> list[Program]:
         """The git-pw that each shim names, tried."""

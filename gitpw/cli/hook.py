@@ -13,6 +13,7 @@ from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
+    from gitpw.services.gate import Update
     from gitpw.services.ports import Repo
 
 
@@ -63,6 +64,32 @@ def _lines() -> list[str]:
     """Standard input; ref names may be any bytes."""
     raw = sys.stdin.buffer.read() if sys.stdin else b""
     return [line for line in raw.decode(errors="surrogateescape").split("\n") if line]
+
+
+@hook.command("pre-receive", "git pw hook pre-receive < lines")
+def pre_receive(session: Session) -> None:
+    """Refuse a push where it arrives; git's lines come on stdin."""
+    from gitpw.app import open_gate
+    from gitpw.services.receive import receive
+
+    receive(open_gate(directory=session.directory, tell=session.complain), _updates(_lines()))
+    session.answer({})
+
+
+def _updates(lines: list[str]) -> list[Update]:
+    """What git says of each ref: the commit it is at, the one it is to get, its name."""
+    from gitpw.services.gate import Update
+
+    found = []
+    for line in lines:
+        words = line.split(" ", 2)
+        if len(words) != 3:  # noqa: PLR2004 - as git writes them
+            raise UsageError(
+                f"{line!r} is no line of a push", hint="git calls this: OLD NEW REF on each line"
+            )
+        old, new = (word if word.strip("0") else None for word in words[:2])
+        found.append(Update(words[2], old, new))
+    return found
 
 
 def _framework_line(repo: Repo) -> list[str]:

@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "health": "upkeep:health",
     },
     "Upkeep": {
+        "check": "check:check",
         "gc": "upkeep:gc",
         "hook": "hook:hook",
     },

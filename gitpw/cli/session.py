@@ -15,6 +15,7 @@ from gitpw.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from gitpw.domain.policy import Policy
     from gitpw.errors import PwError
     from gitpw.services.ports import Context
 
@@ -62,6 +63,7 @@ class Session:
         pushes: bool = False,
         rehearsed: bool = False,
         lenient: bool = False,
+        policy: Policy | None = None,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
 
@@ -85,6 +87,7 @@ class Session:
             pushes=pushes,
             dry_run=self.dry_run and rehearsed,
             lenient=lenient,
+            policy=policy,
             tell=self.note,
         )
 

@@ -25,15 +25,23 @@ if TYPE_CHECKING:
     "git pw init",
     "git pw init --remote upstream",
     "git pw init --no-hooks",
+    "git -C /srv/git/shop.git pw init --server",
 )
 @option("--remote", metavar="NAME|URL", help="Where the ledger lives.  [default: origin]")
 @option("--hooks/--no-hooks", default=True, help="Install the git hooks.  [default: --hooks]")
 @option("--new", is_flag=True, help="Start a new ledger although .gitpw.toml names another.")
-def init(session: Session, remote: str | None, hooks: bool, new: bool) -> None:
+@option(
+    "--server", is_flag=True, help="In a bare repository: guard what is pushed to it, by a pre-receive hook."
+)
+def init(session: Session, remote: str | None, hooks: bool, new: bool, server: bool) -> None:
     """Make or join the ledger, and install the hooks.
 
-    The ledger is made if the remote has none; .gitpw.toml is written if there is none. Run again, it repairs.
+    The ledger is made if the remote has none; .gitpw.toml is written if there is none. Run again, it repairs. With
+    --server nothing is made but the hook.
     """
+    if server:
+        _guard_server(session, alone=remote is None and hooks and not new)
+        return
     from gitpw.services.init import init as run
 
     done = run(
@@ -41,6 +49,21 @@ def init(session: Session, remote: str | None, hooks: bool, new: bool) -> None:
     )
     session.notes(done.notes)
     session.report(_initialised(done), *_told_of_init(done), brief=[done.ledger])
+
+
+def _guard_server(session: Session, *, alone: bool) -> None:
+    """Put the hook into a repository that people push to."""
+    if not alone:
+        raise UsageError("--server stands alone", hint="git pw init --server")
+    if session.dry_run:
+        raise UsageError(
+            "this command can't be tried with --dry-run", hint="leave it out; nothing was changed"
+        )
+    from gitpw.app import open_server
+
+    new = open_server(session.directory).install()
+    lines = [f"hook {name}" for name in new] or ["the pre-receive hook is in place"]
+    session.report({"hooks": new}, *lines, brief=new)
 
 
 def _initialised(done: Initialised) -> dict[str, object]:

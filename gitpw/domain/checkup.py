@@ -45,10 +45,11 @@ def area(code: str) -> str:
 
 
 class Shots(NamedTuple):
-    """Which of our hooks git ran, and why it didn't run the others."""
+    """Which of our hooks git ran, and why it didn't run the others; `untried` are in somebody else's hands."""
 
     ran: tuple[str, ...]
     silent: Mapping[str, str]
+    untried: tuple[str, ...] = ()
 
 
 class Program(NamedTuple):

@@ -6,7 +6,6 @@ It reads as little as it can, so that a hook can judge by a plain list (`listing
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from gitpw.domain.ids import ClaimId
@@ -101,12 +100,7 @@ def _against(board: Locks[H], mine: Container[ClaimId], rules: Rules, file: str)
 
 def matches(board: Locks[H], patterns: Iterable[str], path: Covered) -> bool:
     """Whether one of a policy's patterns, written as locks are, covers a path that is already folded."""
-    return any(overlap(board.fold(_read(pattern)), path) for pattern in patterns)
-
-
-@lru_cache(maxsize=1_024)
-def _read(pattern: str) -> Resource:
-    return resource(pattern)
+    return any(overlap(board.fold(resource(pattern)), path) for pattern in patterns)
 
 
 class Lockable(NamedTuple):
@@ -126,7 +120,7 @@ def lockable(
     """Which files are to be read-only for a holder of `locks`: those for which `violations` would want one more."""
     mine = [lock.resource for lock in locks if lock.mode is Mode.EXCLUSIVE]
     wanted, ignored, owned = (
-        [board.fold(_read(name)) for name in names] for names in (patterns, ignore, mine)
+        [board.fold(resource(name)) for name in names] for names in (patterns, ignore, mine)
     )
     found = Lockable([], [])
     for file in files:

@@ -81,6 +81,10 @@ class Claim(Record):
         }
 
 
+GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
+"""Ways in which a claim ends by its holder's own doing: what is left of its work may be committed and pushed."""
+
+
 class Ended(Record):
     """What became of a claim that is no more, so that its holder can be told."""
 

@@ -93,6 +93,7 @@ Covered = Path | Glob | File
 """What a lock can stand in the way of."""
 
 
+@lru_cache(maxsize=65_536)
 def resource(text: str, folder: str = "") -> Resource:
     """Read what a person wrote in `folder` (relative to the root): `src/auth`, `src/*.py`, `literal:…`, `glob:…`.
 

@@ -19,10 +19,7 @@ from pathlib import Path
 from gitpw.domain.checkup import Greeting
 from gitpw.errors import ConfigError, FailedError, OfflineError, PwError
 from gitpw.ledger.store import TIP, GitStore, Move, Swap
-from gitpw.ledger.transport import ELSEWHERE, Finished, Opened, Run, store_environment
-
-NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
-"""The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
+from gitpw.ledger.transport import ELSEWHERE, NAMESPACES, Finished, Opened, Run, store_environment
 
 PUSH_TIMEOUT = 120.0
 
@@ -154,22 +151,18 @@ class RemoteStore(GitStore):
                 hint="ask its administrator to allow refs/pw/* (receive.hideRefs, transfer.hideRefs)",
             )
 
-    def deepen(self) -> None:
-        """Fetch the history that the first, shallow fetch left out."""
-        if (self.path / "shallow").exists():
-            done = self._git(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--unshallow",
-                "--",
-                self.remote,
-                self.ledger_ref,
-                timeout=600,
-            )
+    def deepen(self, by: int | None = None) -> bool:
+        """Fetch the history that the first, shallow fetch left out, or a part of it; False where nothing was."""
+        with self.lock():
+            if not (self.path / "shallow").exists():
+                return False
+            more = "--unshallow" if by is None else f"--deepen={by}"
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", more)
+            done = self._git("fetch", *options, "--", self.remote, self.ledger_ref, timeout=600)
             if done.status != 0:
                 raise self._unreachable(done.err, late=done.late)
             self._repo = None  # an open repository remembers where its history was cut off
+            return True
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = (), ref: str | None = None) -> Swap:
         """Push the new state if the remote still has the old one, with the user's branches if some are to move."""

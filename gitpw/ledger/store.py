@@ -18,11 +18,11 @@ from typing import NamedTuple, Protocol
 
 import pygit2
 
-from gitpw.domain.board import Cells, Key
+from gitpw.domain.board import Cells, Empty, Key
 from gitpw.errors import ConfigError
 from gitpw.ledger import listing
 from gitpw.ledger.commits import Entry, read, seconds
-from gitpw.ledger.snapshot import Empty, Snapshot, written
+from gitpw.ledger.snapshot import Snapshot, written
 from gitpw.ledger.transport import ELSEWHERE, Run
 
 PATIENCE = 5.0
@@ -85,8 +85,8 @@ class Store(Protocol):
     def list_locks(self) -> None:
         """Write down for the hooks what is held in the last known state."""
 
-    def deepen(self) -> None:
-        """Bring the whole history here; raises `OfflineError`."""
+    def deepen(self, by: int | None = None) -> bool:
+        """Bring so many more states of the history here, or all; False where all are. Raises `OfflineError`."""
 
     def lock(self) -> contextlib.AbstractContextManager[bool]:
         """Queue up with the other processes of this machine; False after `PATIENCE` seconds in vain."""
@@ -187,8 +187,9 @@ class GitStore:
         packing = ["git", "-c", "gc.packRefs=false", "gc", "--auto", "--quiet"]
         self._run(packing, env={**ELSEWHERE, "GIT_DIR": str(self.path)}, timeout=60)
 
-    def deepen(self) -> None:
+    def deepen(self, by: int | None = None) -> bool:  # noqa: ARG002
         """Nothing to do where nothing was left out."""
+        return False
 
     def history(self, commit: str) -> Iterator[Entry]:
         """The operations that led to a state, newest first, as far back as they are here."""
@@ -196,7 +197,7 @@ class GitStore:
         while found is not None:
             entry = read(found.raw_message.decode(errors="replace"))
             if entry is not None:
-                yield entry
+                yield entry._replace(commit=str(found.id))
             found = self.commit(str(found.parent_ids[0])) if found.parent_ids else None
 
     @contextlib.contextmanager

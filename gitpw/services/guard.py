@@ -25,6 +25,9 @@ PUSH_PATIENCE = 10.0
 QUICK = 1.0
 """Seconds that a commit waits for what would be nice to know."""
 
+Key = tuple[str, ClaimId | None]
+"""A file and the claim in its way, None where what is missing is a lock."""
+
 
 def pre_commit(ctx: Context) -> None:
     """Judge the staged files by the last known locks, brought up to date when they are older than the policy says.
@@ -37,7 +40,7 @@ def pre_commit(ctx: Context) -> None:
         return
     inform_hooks(ctx)
     try:
-        judge(ctx, board, files, "commit")
+        judge(ctx, board, files)
     except StaleError:
         protect(ctx)
         raise
@@ -55,24 +58,37 @@ def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
     pushed = [one for one in map(Pushed.read, lines) if one.judged]
     if not pushed:
         return
-    board = _now(ctx)
+    board, memories = _now(ctx), my_memories(ctx)
+    found: dict[Key, Against] = {}
+    order: list[str] = []
+    for mine, commits in _grouped(ctx, board, memories, ctx.remote, pushed):
+        order += commits
+        for key, against in _against(ctx, board, mine, memories, commits).items():
+            before = found[key].commits if key in found else ()
+            found[key] = against._replace(commits=(*before, *against.commits))
+    if any(against.claim is None for against in found.values()) and _begins(ctx, pushed):
+        found = {key: against for key, against in found.items() if against.claim is not None}
+    if found:
+        oldest = max((commit for against in found.values() for commit in against.commits), key=order.index)
+        raise refusal(ctx, sorted(found.values(), key=lambda against: against.file), "push", oldest)
+
+
+def _grouped(
+    ctx: Context, board: Board, memories: Sequence[Memory], remote: str, pushed: Sequence[Pushed]
+) -> list[tuple[frozenset[ClaimId], Sequence[str]]]:
+    """The commits that are new, by the claims that they are judged by.
+
+    A branch of a lost claim may not even be moved to what the remote has; other refs count for what they bring.
+    """
     there = {one.there for one in pushed if not one.is_new}
-    tags = [one.head for one in pushed if one.branch is None]
-    nothing_new = tags and not ctx.repo.new_commits(tags, ctx.remote, there)
-    memories = my_memories(ctx)
+    others = [one.head for one in pushed if one.branch is None]
+    bring = bool(others) and bool(ctx.repo.new_commits(others, remote, there))
     groups: dict[frozenset[ClaimId], list[str]] = {}
     for one in pushed:
-        if one.branch is not None or not nothing_new:
+        if one.branch is not None or bring:
             mine = frozenset(of_branch(ctx, board, memories, one))
             groups.setdefault(mine, []).append(one.head)
-    for mine, heads in groups.items():
-        commits = ctx.repo.new_commits(heads, ctx.remote, there)
-        found = _against(ctx, board, mine, memories, commits)
-        if any(one.claim is None for one in found) and _begins(ctx, pushed):
-            found = [one for one in found if one.claim is not None]
-        if found:
-            oldest = max((commit for one in found for commit in one.commits), key=commits.index)
-            raise refusal(ctx, found, "push", oldest)
+    return [(mine, ctx.repo.new_commits(heads, remote, there)) for mine, heads in groups.items()]
 
 
 def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
@@ -83,7 +99,7 @@ def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
 
 def _against(
     ctx: Context, board: Board, mine: frozenset[ClaimId], memories: Sequence[Memory], commits: Sequence[str]
-) -> list[Against]:
+) -> dict[Key, Against]:
     """What stands against pushing some commits, each judged by itself, since each could land.
 
     What is only brought in from upstream is left out, and a commit that is on another task's branch of mine, where it
@@ -92,16 +108,16 @@ def _against(
     rules = ctx.rules.policy().policy
     suspects = {found.file for found in violations(board, mine, rules, ctx.repo.files_of(commits))}
     if not suspects:
-        return []
+        return {}
     changes = _own_changes(ctx, ctx.repo.changes(commits, suspects))
     claims = _claims_of(ctx, board, memories, list(dict.fromkeys(change.commit for change in changes)))
-    found: dict[tuple[str, ClaimId | None], Against] = {}
+    found: dict[Key, Against] = {}
     for change in changes:
         for violation in violations(board, mine | claims[change.commit], rules, [change.file]):
             key = (violation.file, None if violation.claim is None else violation.claim.id)
             before = found[key].commits if key in found else ()
             found[key] = Against(violation, (*before, change.commit))
-    return sorted(found.values(), key=lambda one: one.file)
+    return found
 
 
 def _own_changes(ctx: Context, changes: Sequence[Change]) -> list[Change]:
@@ -189,19 +205,20 @@ def _offline(ctx: Context, error: OfflineError) -> None:
     ctx.tell(f"{error.message}: judged by the locks of {since}")
 
 
-def judge(ctx: Context, board: Board, files: Collection[str], verb: str) -> None:
+def judge(ctx: Context, board: Board, files: Collection[str]) -> None:
     """Raise what forbids these staged files to be changed here: a lost claim, a foreign lock, a missing one.
 
     What is only brought in from upstream is left out. Before there is a base branch, nobody needs a lock.
     """
-    mine = standing(ctx, board, verb)
+    mine = standing(ctx, board, "commit")
     found = violations(board, mine, ctx.rules.policy().policy, files)
     if not found:
         return
     changed = {
         change.file for change in _own_changes(ctx, ctx.repo.staged_changes({one.file for one in found}))
     }
-    unborn = ctx.repo.resolve("HEAD") is None and known_tip(ctx) is None
-    left = [Against(one) for one in found if one.file in changed and not (one.claim is None and unborn)]
+    left = [Against(one) for one in found if one.file in changed]
+    if any(one.claim is None for one in left) and ctx.repo.resolve("HEAD") is None and known_tip(ctx) is None:
+        left = [one for one in left if one.claim is not None]
     if left:
-        raise refusal(ctx, left, verb)
+        raise refusal(ctx, left, "commit")

@@ -14,6 +14,7 @@ from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.domain.review import Committed
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
@@ -21,6 +22,7 @@ __all__ = [
     "Change",
     "Checkout",
     "Clock",
+    "Commits",
     "Conflicts",
     "Context",
     "Far",
@@ -145,6 +147,18 @@ class Repo(Protocol):
 
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected."""
+
+
+class Commits(Protocol):
+    """The commits of the user's repository, as a review reads them."""
+
+    def changes(
+        self, heads: Sequence[str], without: Sequence[str] = (), *, new: bool = False
+    ) -> Sequence[Committed]:
+        """What the commits of `heads` change that aren't part of `without`, newest first.
+
+        With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
+        """
 
 
 class Conflicts(Protocol):

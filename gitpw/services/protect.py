@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gitpw.domain.guard import lockable
 from gitpw.domain.policy import Guarding
-from gitpw.errors import ConfigError
+from gitpw.errors import ConfigError, FailedError
 from gitpw.services.ports import Context, Modes
 
 
@@ -20,13 +20,14 @@ def protect(ctx: Context, *checkouts: str | None, dry_run: bool = False) -> list
         rules = ctx.rules.policy().policy
     except ConfigError:
         return []  # a commit will say so; what was asked for is done
-    wanted = (ctx.modes(path) for path in dict.fromkeys(checkouts or (None,)))
-    return [
-        name
-        for modes in wanted
-        if modes is not None
-        for name in _protected(ctx, modes, rules, dry_run=dry_run)
-    ]
+    changed = []
+    for path in dict.fromkeys(checkouts or (None,)):
+        modes = ctx.modes(path)
+        try:
+            changed += [] if modes is None else _protected(ctx, modes, rules, dry_run=dry_run)
+        except FailedError as error:
+            ctx.tell(f"lockable files stay as they are: {error.message}")
+    return changed
 
 
 def everywhere(ctx: Context) -> list[str | None]:
@@ -51,6 +52,6 @@ def _protected(ctx: Context, modes: Modes, rules: Guarding, *, dry_run: bool) ->
     locks = [lock for claim in mine for lock in claim.locks]
     files = modes.tracked() if rules.lockable else ()
     held, free = lockable(board, locks, rules.lockable, rules.ignore, files)
-    frozen = set(free)
-    held += [name for name in before if name not in frozen]
+    judged = {*held, *free}
+    held += [name for name in before if name not in judged]
     return (modes.astray if dry_run or ctx.dry_run else modes.set)(free, held)

@@ -8,16 +8,13 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId
-from gitpw.domain.lock import Claim
+from gitpw.domain.lock import GIVEN_BACK, Claim
 from gitpw.errors import UsageError
 from gitpw.services.asking import granted_no_more
 from gitpw.services.ports import Context, Memory, Own
 from gitpw.services.refusing import lost_claim
 
 HEADS = "refs/heads/"
-
-GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
-"""Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
 
 ELSEWHERE = ("refs/pw/", "refs/notes/", "refs/meta/")
 """Refs whose commits hold no files of the work tree: the ledger, notes, a host's own settings."""
@@ -70,13 +67,14 @@ def standing(
     """
     owned = dict.fromkeys(_here(ctx)) if owned is None else owned
     current = {own.claim: claim for own in owned if (claim := _current(board, own)) is not None}
-    again = {claim.task for claim in current.values()}
+    again = {claim.task for claim in current.values()} - {None}
     for own, where in owned.items():
         if own.claim in current or own.task in again:
             continue
-        if _was_taken(board, own):
-            if own.task is not None:
-                raise lost_claim(board, ctx.me.worker, own, verb, where)
+        taken = _was_taken(board, own)
+        if taken and own.task is not None:
+            raise lost_claim(board, ctx.me.worker, own, verb, where)
+        if taken and where is None:
             ctx.tell(f"{granted_no_more(board, ctx.me.worker, own).message}: judged without it")
         if where is None:
             ctx.checkout.forget([own.claim])

@@ -593,16 +593,41 @@ def test_shallow_clone_ends_where_it_was_cut_off(
     assert new_files() == ["src/b.txt"]
 
 
+def test_bare_clone_knows_of_no_remote_branch(
+    upstream: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remote is asked what it has; one that can't be asked has nothing."""
+    git("clone", "-q", "--bare", upstream, tmp_path / "bare.git", cwd=tmp_path)
+    tree = tmp_path / "tree"
+    git("worktree", "add", "-q", "-b", "mine", tree, "main", cwd=tmp_path / "bare.git")
+    monkeypatch.chdir(tree)
+    commit(tree, {"src/b.txt": "mine\n"})
+    commit(work, {"a.txt": "theirs\n"})
+    git("push", "-q", "origin", "main", cwd=work)
+    git("fetch", "-q", "origin", "main:theirs", cwd=tree)
+    git("merge", "-q", "theirs", cwd=tree)
+    assert new_files() == ["src/b.txt"]
+    git("remote", "set-url", "origin", "../gone", cwd=tree)
+    assert {"a.txt", "src/b.txt"} < set(new_files())
+
+
 @pytest.mark.parametrize("kind", ["blob:none", "tree:0"])
-def test_partial_clone(upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Objects that aren't here aren't needed, or are fetched by git."""
+def test_partial_clone(
+    upstream: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Objects that aren't here aren't needed, and nothing is fetched to find out what is new."""
     git("config", "uploadpack.allowFilter", "true", cwd=upstream)
     git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=upstream)
     partial = tmp_path / "partial"
     git("clone", "-q", f"--filter={kind}", upstream.as_uri(), partial, cwd=tmp_path)
     monkeypatch.chdir(partial)
     made = commit(partial, {"src/b.txt": "mine\n"})
-    assert new_files() == ["src/b.txt"]
+    unseen = commit(work, {"a.txt": "theirs\n"})
+    git("push", "-q", "origin", "main", cwd=work)
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TRACE2_EVENT", str(tmp_path / "trace"))
+        assert new_files(there=(unseen,)) == ["src/b.txt"]
+    assert "upload-pack" not in (tmp_path / "trace").read_text()
     repo = GitRepo.discover()
     assert repo.brought_in("origin/main", repo.changes([made], {"src/b.txt"})) == set()
 

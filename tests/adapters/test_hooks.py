@@ -660,11 +660,11 @@ def test_hooks_folder_of_all_repositories_is_not_changed(shop: Shop, tmp_path: P
     git("config", "--global", "core.hooksPath", shared, cwd=shop.path)
     assert shop.hooks().install() == []
     assert not shared.exists()
-    problems = shop.hooks().problems()
-    assert len(problems) == len(NAMES)
-    assert "serves all your repositories" in problems[0]
+    [told] = shop.hooks().problems()
+    assert "serves all your repositories" in told
+    assert ", ".join(NAMES) in told
     shared.mkdir()
-    for name, told in zip(NAMES, problems, strict=True):
+    for name in NAMES:
         (shared / name).write_text(
             f"#!/bin/sh\necho shared >>'{shop.log}'\n{told.partition('the line: ')[2]}\n"
         )

@@ -69,6 +69,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     opened = Opened(context)
     app = ModuleType("gitpw.app")
     app.open_context = opened  # type: ignore[attr-defined]
+    app.free_at_a_glance = lambda: False  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "gitpw.app", app)
     return opened
 

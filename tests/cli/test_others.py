@@ -301,7 +301,7 @@ def test_pre_push_that_reads_nothing_says_so(
     serve("guard.pre_push")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
     opened.context.repo.resolve = {"HEAD": "b" * 40}.get
-    opened.context.repo.new_files = lambda *_: new
+    opened.context.repo.new_commits = lambda *_: new
     done = cli("hook", "pre-push", "origin", "x")
     assert done.exit == 0
     assert ("standard input" in done.err) is told

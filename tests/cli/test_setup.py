@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gitpw.adapters.policy import list_rules
+from gitpw.cli.manual import DOCS
+from gitpw.domain.checkup import AREAS
 from gitpw.domain.policy import Merging, Policy
 from gitpw.services.doctor import Finding
 from gitpw.services.init import Initialised
@@ -74,6 +77,15 @@ def test_doctor_is_content_with_what_it_fixed(cli: Cli, serve: Serve) -> None:
     answer = cli("doctor", "--fix")
     assert (answer.exit, answer.out) == (0, "fixed  the pre-commit hook is gone\n")
     assert run.call_args.kwargs == {"fix": True}
+
+
+def test_every_finding_is_documented() -> None:
+    """docs/doctor.md names every code, and docs/policy.md every key."""
+    told = (DOCS / "doctor.md").read_text("utf-8")
+    assert not [code for codes in AREAS.values() for code in codes if f"`{code}`" not in told]
+    told = (DOCS / "policy.md").read_text("utf-8")
+    keys = [rule.key for rule in list_rules(None)]
+    assert not [key for key in keys if f"`{key}`" not in told and f"`{key.partition('.')[2]}`" not in told]
 
 
 def test_config_lists_all_rules_with_dotted_names(cli: Cli) -> None:

@@ -246,7 +246,11 @@ def test_shims_end_in_the_shell_without_lockable_files(studio: Studio, tmp_path:
         ]
         shim.write_text("\n".join(lines) + "\n")
     (studio.work / ".git/pw/read-only").unlink()
-    for lines in ([], ["lockable off"], ["lockable onwards", "x"]):
+    for lines in (
+        [],
+        ["lockable off"],
+        ["git-pw rules 1", "trailers on", "lockable off", "critical lockable on"],
+    ):
         (studio.work / ".git/pw/rules").write_text("".join(f"{line}\n" for line in lines))
         studio.git("checkout", "-q", "--detach")
         studio.git("checkout", "-q", "main")

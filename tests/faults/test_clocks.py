@@ -223,14 +223,14 @@ def test_doctor_finds_what_is_overdue(hire: Callable[..., Worker]) -> None:
     """It names the task, `--fix` gives it back to the queue, and then there is nothing left."""
     alice = hire("alice")
     alice.at(0, *CLAIM)
-    alice.at(0, "lock", "README.md")
+    hire("bob").at(0, "lock", "README.md")
 
     def found(minutes: int, *words: str) -> list[tuple[str, bool]]:
         findings = alice.at(minutes, "doctor", *words, check=None).data["findings"]
         return [(one["message"], one["fixed"]) for one in findings if one["code"] == "claims"]
 
     assert found(10) == []
-    names = ["the claim of task-001 by alice is overdue", "the claim of README.md by alice is overdue"]
+    names = ["the claim of task-001 by alice is overdue", "the claim of README.md by bob is overdue"]
     assert sorted(found(131)) == [(name, False) for name in sorted(names)]
     assert sorted(found(131, "--fix")) == [(name, True) for name in sorted(names)]
     assert found(132) == []

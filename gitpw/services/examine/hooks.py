@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitpw.domain.checkup import Finding, Level, Program
+from gitpw.domain.checkup import Finding, Level, Program, Shots
 from gitpw.services.examine.visit import Visit
 
 
@@ -13,21 +13,17 @@ def in_place(visit: Visit) -> Iterator[Finding]:
     ctx = visit.ctx
     if ctx.repo.root is None or not visit.known:
         return
-    found = _wrong(visit)
+    found, shots = _tried(visit)
     if found and visit.fix:
         ctx.hooks.install()
-        left = _wrong(visit)
+        left, shots = _tried(visit)
         yield from (Finding("hooks", Level.ERROR, line, fixed=True) for line in found if line not in left)
         found = left
     for line in found:
         hint = None if visit.fix else "git pw doctor --fix"
         yield Finding("hooks", Level.ERROR, line, hint)
     if not found:
-        ran = ctx.probe.fire().ran
-        message = (
-            f"git runs the hooks {', '.join(ran)}" if ran else "the hooks are in place; none is ours to try"
-        )
-        yield Finding("hooks", Level.OK, message)
+        yield Finding("hooks", Level.OK, _told(shots))
 
 
 def programs(visit: Visit) -> Iterator[Finding]:
@@ -44,12 +40,18 @@ def programs(visit: Visit) -> Iterator[Finding]:
     yield from (_about(one, visit, fixed=False) for one in bad)
 
 
-def _wrong(visit: Visit) -> list[str]:
+def _tried(visit: Visit) -> tuple[list[str], Shots]:
     """Why hooks don't fire, in words: by how they look, else by whether git ran them."""
     found = list(visit.ctx.hooks.problems())
-    return found or [
-        f"git doesn't run the {name} hook: {why}" for name, why in visit.ctx.probe.fire().silent.items()
-    ]
+    shots = Shots((), {}) if found else visit.ctx.probe.fire()
+    return found or [f"git doesn't run the {name} hook: {why}" for name, why in shots.silent.items()], shots
+
+
+def _told(shots: Shots) -> str:
+    ran = f"git runs the hooks {', '.join(shots.ran)}" if shots.ran else "the hooks are in place"
+    if not shots.untried:
+        return ran
+    return f"{ran}; not tried, as others' hooks run git pw there: {', '.join(shots.untried)}"
 
 
 def _mine(visit: Visit) -> str:
