@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitpw.adapters.git import PLAIN
+from gitpw.adapters.git import EACH, PLAIN
 from gitpw.adapters.process import complaint
 from gitpw.errors import FailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from gitpw.adapters.git import GitRepo
     from gitpw.domain.review import Committed
+
+LOOKED_AT = 300
 
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
 HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
@@ -43,8 +45,21 @@ class GitCommits:
         if not names:
             return []
         mark = secrets.token_hex(8)  # no file has that name
-        options = ("--stdin", "--always", "-r", "--root", "-c", f"--format=%x00{mark}{HEAD}")
-        return list(_parsed(self._told("diff-tree", *options, *PLAIN, input=names), mark.encode()))
+        options = ("--always", "--name-only", f"--format=%x00{mark}{HEAD}")
+        return list(_parsed(self._told(*EACH, *options, *PLAIN, input=names), mark.encode()))
+
+    def own(self, commits: Sequence[Committed], files: Collection[str], tip: str) -> list[Committed]:
+        """The same commits without those of these files that they only bring in from the branch that ends at `tip`.
+
+        Only so many of the newest are looked at: each may take a process.
+        """
+        touching = [one.commit for one in commits if not set(files).isdisjoint(one.files)][:LOOKED_AT]
+        changes = self._repo.changes(touching, files)
+        brought = {(change.commit, change.file) for change in self._repo.brought_in(tip, changes)}
+        return [
+            one._replace(files=tuple(file for file in one.files if (one.commit, file) not in brought))
+            for one in commits
+        ]
 
     def cut_off(self) -> frozenset[str]:
         """The commits whose parents are not here, in a clone that is shallow."""
@@ -55,7 +70,7 @@ class GitCommits:
     def _told(self, *args: str, input: bytes | str = b"") -> bytes:  # noqa: A002 - as in subprocess
         done = self._repo.git(*args, input=os.fsencode(input))
         if done.status:
-            raise FailedError(f"git {args[0]} failed: {complaint(done.err)}")
+            raise FailedError(f"git couldn't tell the commits: {complaint(done.err)}")
         return done.out
 
 

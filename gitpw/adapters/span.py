@@ -50,7 +50,8 @@ class Finder:
         target = asked.target or self._base(asked.default)
         landed = asked.pushed and named == target and base is None and head is None
         before, rules = self._before(base, asked.since, target, landed=landed)
-        span = Span(tip, before, named, base or target, landed, here=tip == self._repo.resolve("HEAD"))
+        here = tip == self._repo.resolve("HEAD")
+        span = Span(tip, before, named, base or target, landed, here, rules)
         self._make_whole(span)
         return Found(span, UNGUARDED if rules is None else policy_at(self._repo, rules))
 

@@ -373,7 +373,7 @@ class GitWorktrees:
             return False
         if os.listdir(path) == [".git"]:  # noqa: PTH208
             link = Path(path, ".git")
-            admin = _linked(link)
+            admin = linked(link)
             ours = Path(self._repo.common_dir, "worktrees")
             if admin is not None and not admin.exists() and admin.parent == ours:
                 link.unlink()
@@ -480,7 +480,7 @@ class GitWorktrees:
         folders += [child for home in self._homes() for child in Path(home).iterdir()]
         found = set()
         for folder in folders:
-            admin = _linked(folder / ".git")
+            admin = linked(folder / ".git")
             mine = None if admin is None else str(Path(self._repo.common_dir, "worktrees", admin.name))
             if admin is None or mine not in known or (admin.exists() and str(admin) != mine):
                 continue
@@ -528,11 +528,11 @@ def _own(entry: _Entry) -> Own | None:
 
 def git_dir_of(path: str) -> str | None:
     """A linked worktree's own git dir."""
-    found = _linked(Path(path, ".git"))
+    found = linked(Path(path, ".git"))
     return None if found is None else str(found)
 
 
-def _linked(file: Path) -> Path | None:
+def linked(file: Path) -> Path | None:
     """The git dir that a worktree's `.git` file names."""
     said = read(str(file), 1 << 16)
     if said is None or not said.startswith(b"gitdir: "):

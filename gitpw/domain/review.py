@@ -45,7 +45,7 @@ class Committed(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The commits of `head` without those of `without`, for a branch that is to land on `base`.
+    """The commits of `head` without those of `without`, for a branch that is to land on `base`, which is at `tip`.
 
     `landed` where they were pushed onto the base branch itself; `here` where it is what is checked out.
     """
@@ -56,6 +56,7 @@ class Span(NamedTuple):
     base: str | None = None
     landed: bool = False
     here: bool = False
+    tip: str | None = None
 
 
 class Kind(StrEnum):

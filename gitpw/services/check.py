@@ -120,14 +120,34 @@ def check(ctx: Context, commits: Commits, span: Span, *, strict_time: bool = Fal
     The merge queue has judged what it landed. Raises `OfflineError` where the locks can't be known.
     """
     board, as_of = _board(ctx)
-    changes = commits.changes([span.head], span.without)
     past = Past(ctx)
-    if changes:
-        oldest = min(change.at for change in changes)
-        past.reach(lambda entry: (at := moment(entry)) is not None and at <= oldest)
+    changes = _not_landed(commits, past, span)
+    violations, warnings = _judged(ctx, board, past, span, changes)
+    suspects = {found.file for found in (*violations, *warnings) if found.file is not None}
+    if suspects and span.tip is not None:
+        # What the base branch has already is never blocked, be it picked, squashed or done again.
+        own = commits.own(changes, suspects, span.tip)
+        violations, warnings = _judged(ctx, board, past, span, own)
+    if strict_time:
+        violations, warnings = [*violations, *warnings], []
+    return Checked(span, len(changes), violations, warnings, as_of)
+
+
+def _not_landed(commits: Commits, past: Past, span: Span) -> Sequence[Committed]:
+    """The commits of the range, but for those that the merge queue has landed."""
+    changes = commits.changes([span.head], span.without)
+    if not changes:
+        return changes
+    oldest = min(change.at for change in changes)
+    past.reach(lambda entry: (at := moment(entry)) is not None and at <= oldest)
     landed = past.landed()
-    if landed and changes:
-        changes = commits.changes([span.head], [*span.without, *landed])
+    return commits.changes([span.head], [*span.without, *landed]) if landed else changes
+
+
+def _judged(
+    ctx: Context, board: Board, past: Past, span: Span, changes: Sequence[Committed]
+) -> tuple[list[Finding], list[Finding]]:
+    """What stands against the commits, and what might."""
     held, lacking = _now(ctx, board, span, changes)
     was_held, lacked = _then(ctx, past, span, changes)
     files = {found.file for found in held}
@@ -138,10 +158,7 @@ def check(ctx: Context, commits: Commits, span: Span, *, strict_time: bool = Fal
         warnings += [found for found in held if found.about[1:] not in then]
         held = [found for found in held if found.about[1:] in then]
     lacking = [found._replace(commit=lacked[found.file]) for found in lacking if found.file in lacked]
-    violations = [*_stale(past, board, span, changes), *held, *lacking]
-    if strict_time:
-        violations, warnings = [*violations, *warnings], []
-    return Checked(span, len(changes), violations, warnings, as_of)
+    return [*_stale(past, board, span, changes), *held, *lacking], warnings
 
 
 def _board(ctx: Context) -> tuple[Board, datetime | None]:

@@ -174,7 +174,7 @@ def _finished(
     notes += _at_no_cost(lambda: _warnings(ctx, board, mine, others, fetch))
     if path is not None:
         notes += _at_no_cost(lambda: provision(ctx, task.id, path, place.confirm))
-    protect(ctx, None, path)
+    protect(ctx, (None, path))
     return Claimed(task, mine, path, mine.branch, notes, whys)
 
 

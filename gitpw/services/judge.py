@@ -10,7 +10,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import Complete, Land, Push
 from gitpw.domain.policy import Policy
-from gitpw.domain.review import UNGUARDED, Finding, Kind, Ours, outdated, standing
+from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Ours, outdated, standing
 from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.audit import Step
 from gitpw.services.findings import public, told, way_out
@@ -87,17 +87,34 @@ def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, bas
         tasks |= {merge.task_id for merge in board.merges() if merge.state is MergeState.LANDING}
     states = [state for step in own for state in (step.before, step.after)] or [board]
 
-    def verdict(state: Board) -> list[Finding]:
-        ours = Ours(state, branch, changes, tasks=tasks)
-        held = [one for one in standing(state, ours, base.policy.policy, changes) if one.kind is Kind.HELD]
-        lacking = standing(state, ours, base.policy.policy, new)
-        return [*held, *(one for one in lacking if one.kind is Kind.NEEDS_LOCK)]
+    def standing_in_all(changes: Sequence[Committed], new: Sequence[Committed]) -> list[Finding]:
+        first, *others = (_standing(state, branch, changes, new, base.policy, tasks) for state in states)
+        files = [{found.file for found in other} for other in others]
+        return [found for found in first if all(found.file in other for other in files)]
 
-    first, *others = map(verdict, states)
-    for found in first:
-        if all(found.file in {one.file for one in other} for other in others):
-            yield found
+    found = standing_in_all(changes, new)
+    if found and base.commit is not None:
+        # What the base branch has already is never blocked, be it picked, squashed or done again.
+        suspects = {one.file for one in found if one.file is not None}
+        changes, new = (gate.commits.own(commits, suspects, base.commit) for commits in (changes, new))
+        found = standing_in_all(changes, new)
+    yield from found
     yield from outdated(board, branch, changes, tasks)
+
+
+def _standing(
+    board: Board,
+    branch: str | None,
+    changes: Sequence[Committed],
+    new: Sequence[Committed],
+    policy: Policy,
+    tasks: set[TaskId],
+) -> list[Finding]:
+    """What a state says against commits: what is held, in all of them, and what must be, in those that are new."""
+    ours = Ours(board, branch, changes, tasks=tasks)
+    held = [one for one in standing(board, ours, policy.policy, changes) if one.kind is Kind.HELD]
+    lacking = [one for one in standing(board, ours, policy.policy, new) if one.kind is Kind.NEEDS_LOCK]
+    return [*held, *lacking]
 
 
 def _moves(step: Step, update: Update, base: Base) -> bool:

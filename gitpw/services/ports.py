@@ -160,6 +160,9 @@ class Commits(Protocol):
         With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
         """
 
+    def own(self, commits: Sequence[Committed], files: Collection[str], tip: str) -> Sequence[Committed]:
+        """The same commits without those of these files that they only bring in from the branch that ends at `tip`."""
+
 
 class Conflicts(Protocol):
     """What commits that are here change, and which of them conflict."""
@@ -305,6 +308,9 @@ class Rules(Protocol):
 
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
+
+    def lockable(self) -> bool:
+        """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
 
     def on_base(self) -> bool:
         """Whether they were found on the base branch; raises as `policy` does."""

@@ -44,7 +44,7 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
     tree = my_worktree(ctx, name)  # while it still knows whose it is
     forget(ctx, answer.board)
     notes = [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
-    protect(ctx, None, tree.path if tree else None)
+    protect(ctx, (None, tree.path if tree else None))
     return Released(found, notes)
 
 

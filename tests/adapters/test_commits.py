@@ -180,6 +180,29 @@ def test_many(tmp_path: Path) -> None:
     assert {file for one in found for file in one.files} == {f"f{n}" for n in range(7)}
 
 
+def test_own(work: Path) -> None:
+    """What a commit only brings in from the base branch isn't its own: picked, squashed, or done again alike."""
+    git("checkout", "-qb", "topic", cwd=work)
+    git("checkout", "-q", "main", cwd=work)
+    picked = commit(work, "Theirs", "theirs", "other")
+    commit(work, "Theirs again", "theirs")
+    git("push", "-q", "origin", "main", cwd=work)
+    git("checkout", "-q", "topic", cwd=work)
+    commit(work, "First", "first")
+    git("cherry-pick", picked, cwd=work)
+    commit(work, "Ours", "ours", "theirs", "other")
+    reader = commits(work)
+    found = reader.changes(["topic"], ["origin/main"])
+    tip = git("rev-parse", "origin/main", cwd=work)
+    expected = [{"ours", "theirs", "other"}, {"theirs", "other"}, {"first"}]
+    assert [set(one.files) for one in found] == expected
+    own = reader.own(found, {"theirs", "other"}, tip)
+    assert [set(one.files) for one in own] == [{"ours", "other"}, set(), {"first"}]
+    own = reader.own(found, {"other"}, tip)
+    assert [set(one.files) for one in own] == [{"ours", "theirs", "other"}, {"theirs"}, {"first"}]
+    assert [one._replace(files=()) for one in own] == [one._replace(files=()) for one in found]
+
+
 def test_cut_off(work: Path, tmp_path: Path) -> None:
     """A shallow clone knows where it ends."""
     assert commits(work).cut_off() == frozenset()

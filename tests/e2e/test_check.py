@@ -249,8 +249,8 @@ def test_no_ledger(tmp_path: Path) -> None:
 
 def test_odd_names_from_a_subfolder(shop: Shop) -> None:
     """Names come out as they are, from wherever the check is run."""
-    names = ("a b", "-x", "new\nline", "\u00e9\udcff")
-    shop.pw("lock", "--", *names, cwd=shop.alice)
+    names = tuple(f"odd/{name}" for name in ("a b", "-x", "new\nline", "\u00e9\udcff"))
+    shop.pw("lock", "odd")
     git("checkout", "-qb", "evil", cwd=shop.bob)
     shop.commit(shop.bob, *names)
     found = pw("check", cwd=shop.bob / "src/auth", check=1).data

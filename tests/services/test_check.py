@@ -90,6 +90,7 @@ class Shop:
         self.commits: list[Committed] = []
         self.asked: list[tuple[str, ...]] = []
         self.said: list[str] = []
+        self.brought: set[str] = set()
         self.environment: dict[str, str] = {}
         self.ask(Begin(ledger=LEDGER))
 
@@ -151,8 +152,15 @@ class Shop:
             repo=SimpleNamespace(config=lambda _: None, git_dir="/g", common_dir="/g"),
             environment=self.environment,
         )
-        span = Span("head", ("base",), branch, "main", landed, here)
-        return check(context, SimpleNamespace(changes=changes), span, strict_time=strict)
+
+        def own(commits: Sequence[Committed], files: set[str], tip: str) -> list[Committed]:
+            assert tip == "tip"
+            assert files
+            kept = [tuple(file for file in one.files if file not in self.brought) for one in commits]
+            return [one._replace(files=files) for one, files in zip(commits, kept, strict=True)]
+
+        span = Span("head", ("base",), branch, "main", landed, here, "tip")
+        return check(context, SimpleNamespace(changes=changes, own=own), span, strict_time=strict)
 
     def found(self, *args: Any, **about: Any) -> tuple[list[str], list[str]]:
         """The violations and the warnings of a check, each as its kind, file and commit."""
@@ -184,6 +192,16 @@ def test_held_now(shop: Shop) -> None:
     shop.task("a", worker="bob", minutes=5)
     assert shop.found() == (["held a c1"], [])
     assert shop.found(shop.branch()) == ([], [])
+
+
+def test_brought_in(shop: Shop) -> None:
+    """A held file that a commit only brings in from the base branch is no change of it, neither now nor then."""
+    shop.ask(Lock(locks=locks("a", "b"), lease=HOUR), "bob", 5)
+    shop.commit("c1", "a", "b", minutes=6)
+    shop.brought = {"a"}
+    assert shop.found() == (["held b c1"], [])
+    shop.ask(Unlock(all=True), "bob", 10)
+    assert shop.found() == ([], ["was_held b c1"])
 
 
 def test_held_then(shop: Shop) -> None:

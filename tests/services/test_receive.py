@@ -52,6 +52,7 @@ class Server:
         self.policies: dict[str, Policy | Exception] = {}
         self.changes: dict[str, list[Committed]] = {}
         self.known: set[str] = set()
+        self.brought: set[str] = set()
         self.head: str | None = "main"
         self.set("refs/heads/main", A)
         self.settled()
@@ -76,6 +77,15 @@ class Server:
         self.changes[head] = [Committed(head, NOON, files, said)]
         return head
 
+    def own(self, commits: Sequence[Committed], files: set[str], tip: str) -> list[Committed]:
+        """The commits without what they only bring in from the base branch."""
+        assert tip in {A, C}
+        assert files
+        return [
+            one._replace(files=tuple(file for file in one.files if file not in self.brought))
+            for one in commits
+        ]
+
     @property
     def gate(self) -> Gate:
         """This repository as a push meets it."""
@@ -96,7 +106,7 @@ class Server:
 
         return Gate(
             objects=self.pushed.pile,
-            commits=SimpleNamespace(changes=changes),
+            commits=SimpleNamespace(changes=changes, own=self.own),
             repo=SimpleNamespace(
                 config=self.config.get, branch=lambda: self.head, default_branch=lambda _: "main"
             ),
@@ -186,6 +196,13 @@ def test_known_commits(server: Server) -> None:
     server.push(("refs/heads/copy", None, commit), ("refs/tags/v1", None, commit))
     refusal(HeldError, lambda: server.push(("refs/heads/main", A, commit)))
     refusal(HeldError, lambda: server.push(("refs/heads/x", None, commit), ("refs/heads/main", A, commit)))
+
+
+def test_brought_in(server: Server) -> None:
+    """A held file that a commit only brings in from the base branch is no change of it."""
+    server.brought = {"a"}
+    server.push(("refs/heads/x", None, server.commit(B, "a")))
+    refusal(HeldError, lambda: server.push(("refs/heads/x", None, server.commit(B, "a", "b"))))
 
 
 def test_many_reasons(server: Server) -> None:
