@@ -34,10 +34,14 @@ OURS = (
 """What a hook's caller may set that belongs to this very repository."""
 
 BUSY = re.compile(
-    rb"\.lock': File exists|cannot lock ref '[^']*': is at|could not lock|another git process|shallow file has changed",
+    rb"\.lock': File exists|cannot lock ref '[^']*': is at|could not lock|another git process|shallow file has changed"
+    rb"|did not send all necessary objects",  # a worktree that is being added has no commit for a moment
     re.IGNORECASE,
 )
 """What git says when another git is at work: worth trying again."""
+
+AGAIN = 'for pause in 0.1 0.5 0; do "$@" && exit; sleep $pause; done'
+"""The shell's way of being patient, for a git in the background."""
 
 TRIES_LAST = 10.0
 """Seconds."""
@@ -358,7 +362,7 @@ class GitRepo:
         options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         # As patterns, since git refuses to fetch anything at all where one plain name isn't there.
         specs = [f"+refs/heads/{name}*:refs/remotes/{remote}/{name}*" for name in branches]
-        words = ["git", *quietly, "fetch", *options, "--", remote, *specs]
+        words = ["sh", "-c", AGAIN, "sh", "git", *quietly, "fetch", *options, "--", remote, *specs]
         env = {**self.environment, "GIT_TERMINAL_PROMPT": "0"}
         return linger(words, cwd=self.common_dir if self.root is None else self.root, env=env)
 

@@ -21,7 +21,7 @@ MOST = 100
 LOOKED_THROUGH = 300
 """Claims among which a claim looks for others' branches: it mustn't take longer for what is nice to know."""
 
-WAIT = 3.0
+WAIT = 5.0
 """Seconds to wait for others' branches, most often less than 0.1; what comes later is known the next time."""
 
 SHOWN = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitpw.adapters.git import GitRepo
+from gitpw.adapters.git import BUSY, GitRepo
 from gitpw.errors import ConfigError, FailedError, NoRepoError
 from tests.support.git import clone, git, make_upstream, run
 
@@ -448,3 +448,28 @@ def test_inside(work: Path) -> None:
     assert repo.inside(str(work))
     assert repo.inside(str(work.parent))
     assert not repo.inside(str(work / "src"))
+
+
+def test_fetch_beside_a_worktree_that_is_being_added(tmp_path: Path) -> None:
+    """For a moment such a one has no commit, and git's fetch fails: that is worth trying again."""
+    work = clone(make_upstream(tmp_path / "up.git"), tmp_path / "work")
+    other = clone(tmp_path / "up.git", tmp_path / "other")
+    git("commit", "-q", "--allow-empty", "-m", "new", cwd=other)
+    git("push", "-q", "origin", "HEAD:main", "HEAD:refs/heads/fix/new", cwd=other)
+    half = work / ".git/worktrees/half"
+    half.mkdir(parents=True)
+    for name, text in {"HEAD": "0" * 40, "commondir": "../..", "gitdir": "/nowhere/.git"}.items():
+        (half / name).write_text(f"{text}\n")
+    refused = run(["git", "fetch", "-q", "origin"], work, check=False)
+    assert refused.exit != 0
+    assert BUSY.search(refused.err.encode())
+    repo = GitRepo.discover(str(work))
+    fetch = repo.start_fetch("origin", ["fix/new", "fix/none", "main"])
+    run(["rm", "-rf", half])
+    assert fetch is not None
+    assert fetch.wait(60)
+    tip = git("rev-parse", "HEAD", cwd=other)
+    asked = ["refs/remotes/origin/fix/new", "refs/remotes/origin/main", "refs/remotes/origin/fix/none"]
+    assert repo.tips(asked) == dict.fromkeys(asked[:2], tip)
+    assert repo.start_fetch("nowhere", ["main"]) is None
+    assert repo.start_fetch("origin", []) is None
