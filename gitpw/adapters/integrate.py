@@ -1,7 +1,8 @@
 """Builds a task's work onto the base branch without any checkout: objects are written, and nothing points to them.
 
 `git merge-tree` merges, one commit after the other, as `git rebase` would pick them. Git before 2.40 can't be told a
-merge base; a throw-away commit of the one side's tree, whose parent is the base, says the same to every git.
+merge base; a throw-away commit of the one side's tree, whose parent is the base, says the same to every git. Where
+there is `git replay` (2.44), it does a row of commits in one process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from gitpw.adapters.git import GitRepo, patient
@@ -16,6 +18,14 @@ from gitpw.adapters.process import CLEAN, Finished, complaint, printable, run
 from gitpw.domain.ids import TASK, TaskId
 from gitpw.domain.integration import TRAILER, Built, Clash, Conflict, Other, Strategy, Work
 from gitpw.errors import FailedError, OfflineError
+
+REPLAYS = (2, 44)
+"""The first git that can replay."""
+
+REPLAY = 3
+"""Commits from which its five processes are fewer than two a commit."""
+
+SCRATCH = "refs/worktree/pw-build/"
 
 STAND_IN = "git-pw <git-pw@localhost>"
 """Who commits where git knows nobody."""
@@ -168,21 +178,32 @@ class GitIntegrator:
         return Built(made, tree, self._changed(onto, made))
 
     def _commits(self, onto: str, work: Work) -> list[str]:
-        """The task's own commits, oldest first, as `git rebase` picks them: no merges, none that is there already."""
-        words = ["--no-merges", "--reverse", "--topo-order", "--right-only", "--cherry-pick"]
-        without = self._without(work)
-        told = self._told("rev-list", *words, f"{onto}...{work.head}", *without)
-        return told.decode().split()
+        """The task's own commits, oldest first, as `git rebase` picks them.
+
+        No merges, and none whose change is there already; one that is empty is the same change as any other empty
+        one, and stays.
+        """
+        words = ["--no-merges", "--reverse", "--topo-order", "--right-only", "--cherry-mark"]
+        told = self._told("rev-list", *words, f"{onto}...{work.head}", *self._without(work))
+        marked = told.decode().split()
+        known = [word[1:] for word in marked if word.startswith("=")]
+        empty = {one.name for one in self._read(known) if self._is_empty(one)} if known else set()
+        return [word[1:] for word in marked if word.startswith("+") or word[1:] in empty]
+
+    def _is_empty(self, commit: Commit) -> bool:
+        return bool(commit.parents) and self.tree(commit.parents[0]) == commit.tree
 
     def _without(self, work: Work) -> list[str]:
         return [f"^{work.base}"] if work.base is not None and self.has(work.base) else []
 
     def _rebased(self, onto: str, work: Work, commits: Sequence[str]) -> Built | Clash:
         at, tree = onto, self.tree(onto)
-        trees = {name: one.tree for name, one in self._by_name(self._parents(commits)).items()}
-        for commit in self._read(commits):
+        found = self._read(commits)
+        trees = {one.name: one.tree for one in self._read(_first_parents(found))}
+        replayed = self._replayed(onto, found)
+        for number, commit in enumerate(found):
             before = trees[commit.parents[0]] if commit.parents else None
-            merged = self._picked(commit, before, tree)
+            merged = replayed[number] if replayed else self._picked(commit, before, tree)
             if isinstance(merged, Clash):
                 return self._merged_after_all(onto, work, commits) or merged
             if merged == tree and commit.tree != before:
@@ -231,6 +252,40 @@ class GitIntegrator:
             and self._repo.ancestor(base, work.head)
             and not self._repo.ancestor(base, onto)
         )
+
+    def _replayed(self, onto: str, commits: Sequence[Commit]) -> list[str] | None:
+        """The trees that `git replay` gives, one for each commit; None where it can't say, or wouldn't pay.
+
+        It needs a ref to advance: one of this checkout alone, which is gone afterwards.
+        """
+        if len(commits) < REPLAY or not _in_a_row(commits) or self._version < REPLAYS:
+            return None
+        ref = f"{SCRATCH}{os.getpid()}"
+        self._sweep()
+        self._told("update-ref", ref, onto)
+        try:
+            span = f"{commits[0].parents[0]}..{commits[-1].name}"
+            done = self._repo.git("replay", "--advance", ref, span)
+            said = done.out.decode().split()
+            tip = said[2] if said[:2] == ["update", ref] else self._repo.resolve(ref)
+            if done.status or tip is None:
+                return None
+            made = self._told("log", "--reverse", "--format=%T", f"{onto}..{tip}").decode().split()
+        finally:
+            self._repo.git("update-ref", "-d", ref)
+        return made if len(made) == len(commits) else None
+
+    def _sweep(self) -> None:
+        """Delete what processes that were killed have left."""
+        left = self._told("for-each-ref", "--format=%(refname)", SCRATCH).decode().split()
+        for ref in left:
+            if not _runs(ref.removeprefix(SCRATCH)):
+                self._repo.git("update-ref", "-d", ref)
+
+    @cached_property
+    def _version(self) -> tuple[int, ...]:
+        words = self._told("version").decode().split()
+        return tuple(int(part) for part in words[2].split(".")[:2]) if len(words) > 2 else (0,)  # noqa: PLR2004
 
     def _picked(self, commit: Commit, before: str | None, tree: str) -> str | Clash:
         """The tree that picking a commit onto another tree gives; `before` is the tree of its parent."""
@@ -296,13 +351,6 @@ class GitIntegrator:
         return f"{branch} is checked out in {home}, and can't go along: {_told_by(done.err)}"
 
     # objects
-
-    def _parents(self, commits: Iterable[str]) -> list[str]:
-        found = [parent for commit in self._read(list(commits)) for parent in commit.parents[:1]]
-        return list(dict.fromkeys(found))
-
-    def _by_name(self, names: Sequence[str]) -> dict[str, Commit]:
-        return {commit.name: commit for commit in self._read(names)}
 
     def _read(self, names: Sequence[str]) -> list[Commit]:
         if not names:
@@ -380,6 +428,26 @@ def _told_by(err: bytes) -> str:
         if raw[:1] == "\t"
     ]
     return f"{complaint(err)} {', '.join(files[:5])}".strip()
+
+
+def _first_parents(commits: Iterable[Commit]) -> list[str]:
+    return list(dict.fromkeys(parent for commit in commits for parent in commit.parents[:1]))
+
+
+def _in_a_row(commits: Sequence[Commit]) -> bool:
+    """Whether each commit is the only parent of the next."""
+    parents = [commit.parents for commit in commits]
+    return len(parents[0]) == 1 and parents[1:] == [(commit.name,) for commit in commits[:-1]]
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True
 
 
 def _words(out: bytes) -> list[str]:

@@ -30,7 +30,7 @@ LINGER = 0.5
 WATCHDOG = """
 read -r word
 [ "$word" = done ] && exit
-for signal in INT TERM KILL; do kill -$signal -- "-$1" 2>/dev/null || exit 0; sleep 2; done
+for signal in INT TERM KILL; do kill -$signal "-$1" 2>/dev/null || exit 0; sleep 2; done
 """
 
 

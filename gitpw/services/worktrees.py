@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import InvalidError
+from gitpw.errors import InvalidError, PwError
 from gitpw.services.asking import my_worktree
 from gitpw.services.ports import Context, Worktree
 
@@ -95,13 +95,21 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
     board = ctx.ledger.board()
     gone = []
     for tree in ctx.worktrees.all():
-        if _is_done(ctx, board, tree):
+        if _is_done(ctx, board, tree) and (dry_run or _is_removed(ctx, tree)):
             gone.append(tree.path)
-            if not dry_run:
-                ctx.worktrees.remove(tree)
-                if tree.branch is not None and tree.head is not None:
-                    ctx.repo.delete_branch(tree.branch, tree.head)
     return gone
+
+
+def _is_removed(ctx: Context, tree: Worktree) -> bool:
+    """Take a worktree and its branch away; one that can't go is named, and is no reason to fail."""
+    try:
+        ctx.worktrees.remove(tree)
+    except PwError as error:
+        ctx.tell(f"kept worktree {tree.path}: {error.message}")
+        return False
+    if tree.branch is not None and tree.head is not None:
+        ctx.repo.delete_branch(tree.branch, tree.head)
+    return True
 
 
 def _is_done(ctx: Context, board: Board, tree: Worktree) -> bool:
