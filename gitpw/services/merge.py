@@ -146,7 +146,11 @@ class _Queue:
         board = self.ctx.ledger.fresh()
         if not board.merges():
             return False
-        site = self._site(board)
+        try:
+            site = self._site(board)
+        except BranchError as error:
+            self.emit("again", f"{error.message}: looking again", {"ref": error.ref})
+            return self._patience()
         if self._settled_landings(site):
             return True
         if self._is_frozen(site):
@@ -222,7 +226,7 @@ class _Queue:
                 hint="push it first, or name another with 'git pw config merge.base NAME'",
             )
         if self.ctx.remote is not None:
-            integrator.bring(self.ctx.remote, tips)
+            integrator.bring(self.ctx.remote, self.branch, tips)
         self.tip = tip
         site = site._replace(tip=tip, tips=tips, policy=self._policy(tip))
         return site._replace(resolve=lambda onto, work, clash: self._resolve(site, onto, work, clash))

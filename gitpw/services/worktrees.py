@@ -109,6 +109,8 @@ def _is_removed(ctx: Context, tree: Worktree) -> bool:
         return False
     if tree.branch is not None and tree.head is not None:
         ctx.repo.delete_branch(tree.branch, tree.head)
+        if ctx.remote is not None:
+            ctx.repo.forget_branch(ctx.remote, tree.branch, tree.head)
     return True
 
 
