@@ -93,7 +93,8 @@ class GitIntegrator:
         No ref remembers them, but for the base branch's: a task's branch goes when it has landed, wherever that is.
         Raises `OfflineError`, and `BranchError` where one of them has gone meanwhile.
         """
-        missing = [branch for branch, tip in tips.items() if not self.has(tip)]
+        lacking = self._lacking(tips.values())
+        missing = [branch for branch, tip in tips.items() if tip in lacking]
         shallow = self._told("rev-parse", "--is-shallow-repository").strip() == b"true"
         if not missing and not shallow:
             return
@@ -115,6 +116,12 @@ class GitIntegrator:
             raise OfflineError(
                 f"the branches can't be fetched from {remote}: {complaint(done.err)}", hint="try again later"
             )
+
+    def _lacking(self, commits: Iterable[str]) -> set[str]:
+        """Those of these commits that aren't here."""
+        names = list(dict.fromkeys(commits))
+        told = self._told("cat-file", "--batch-check=%(objectname)", input="".join(f"{name}\n" for name in names).encode())
+        return {line.split()[0] for line in told.decode().splitlines() if line.endswith(" missing")}
 
     def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:
         """The commits of `tip` that `head` hasn't and that changed these files, newest first, at most ten."""

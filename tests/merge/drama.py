@@ -25,14 +25,15 @@ from gitpw.domain.task import TaskStatus
 from tests.merge.controls import CONTROLS
 from tests.merge.players import DIE, DIE_AFTER, GO, Player, Stage
 from tests.merge.verdict import verdict
-from tests.merge.world import World
+from tests.merge.world import Kind, World
 from tests.race.herd import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-JOBS = 14
-TURNS = 700
+KINDS: tuple[Kind, ...] = ("shared", "shared", "red", "clash", "clash", "rename", "mode", "fenced", *["plain"] * 6)
+JOBS = len(KINDS)
+TURNS = 500
 """Turns in which things go wrong; then they are given time to settle."""
 
 ROUNDS = 15
@@ -40,6 +41,8 @@ ROUNDS = 15
 
 LONG = 400.0
 """Seconds that a suspended merger sleeps: longer than its lease and the tolerated skew."""
+
+MOST_KILLS, MOST_SLEEPS = 6, 3
 
 MERGERS = ("m0", "m1", "m2")
 
@@ -133,7 +136,7 @@ class Drama:
         )
         self.dying.pop(name, None)
         self.fates.pop(name, None)
-        if self.rng.random() < 0.75:
+        if self.kills < MOST_KILLS and self.rng.random() < 0.75:
             self.fates[name] = self.fate()
         return self.acting[name]
 
@@ -175,7 +178,7 @@ class Drama:
 
     def struck(self, player: Player, turn: int, how: str) -> bytes | None:
         """It dies, or falls asleep for long."""
-        if how == "sleep":
+        if how == "sleep" and self.sleeps < MOST_SLEEPS:
             self.sleeps += 1
             self.asleep[player.name] = turn + self.rng.randint(20, 90)
             self.world.stage.clock.forward(LONG)
@@ -190,8 +193,9 @@ class Drama:
         world.count(f"mergers that ended with {player.status}")
         if player.status == 75:
             world.stage.clock.forward(LONG / 2)
-        if player.status in {0, 1, 75}:
-            self.resting[player.name] = turn + 8
+        done = player.answer
+        if player.status == 75 or "landed" in done:
+            self.resting[player.name] = turn + (8 if done.get("landed") else 30)
         elif player.status != -9:
             world.violations.append(f"{player.name} ended with {player.status}: {player.answer}")
 
@@ -216,17 +220,18 @@ class Drama:
             world.stage.clock.forward(2 * LONG)
             name = MERGERS[turn % len(MERGERS)]
             world.pw(world.folder / name, name, "merge", "--once")
-        self.tidy()
+        tidied(world, MERGERS)
 
-    def tidy(self) -> None:
-        """What people do when something was killed: look after everything once."""
-        world = self.world
-        for name in MERGERS:
-            world.pw(world.folder / name, name, "merge", "--once")
-        for name in (*MERGERS, "desk", "attic"):
-            world.pw(world.folder / name, "ann", "doctor", "--fix")
-            world.pw(world.folder / name, "ann", "gc", check=0)
-        world.stage.still()
+
+def tidied(world: World, mergers: Sequence[str]) -> None:
+    """Do what people do when something was killed: look after everything once."""
+    for name in mergers:
+        world.pw(world.folder / name, name, "merge", "--once")
+    world.grow_old()
+    for name in ("m0", "m1", "m2", "desk", "attic"):
+        world.pw(world.folder / name, "ann", "doctor", "--fix")
+        world.pw(world.folder / name, "ann", "gc", check=0)
+    world.stage.still()
 
 
 # what else happens
@@ -365,7 +370,7 @@ def play(seed: int, folder: Path, without: str | None = None) -> dict[str, Any]:
         window=rng.choice((1, 3, 5, 8)),
         atomic=seed % 3 != 2,
     )
-    world.set_up(JOBS)
+    world.set_up(rng.sample(KINDS, JOBS))
     restore = CONTROLS[without]() if without else (lambda: None)
     drama = Drama(world, rng)
     try:
@@ -398,7 +403,8 @@ def main() -> None:
     for seed in options.seeds:
         with short_lived() as folder:
             report = play(seed, (options.keep or folder) / str(seed), options.without)
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

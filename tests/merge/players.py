@@ -12,6 +12,7 @@ while is what a suspended one is to the others: it wakes up later, and knows of 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import mmap
 import os
@@ -91,10 +92,12 @@ class Stage:
     folder: Path
     clock: Clock = field(default_factory=Clock)
     players: dict[int, Player] = field(default_factory=dict)
+    free: set[int] = field(default_factory=set)
     made: int = 0
 
     def __post_init__(self) -> None:
         """Whatever outlives a player is to be seen here."""
+        gc.freeze()  # a child that collects what it was born with copies all of its pages
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
@@ -130,6 +133,19 @@ class Stage:
             out.unlink()
             err.unlink()
 
+    def start(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> int:
+        """Start a command that takes its steps when it likes; its process id."""
+        out, err = self._files()
+        pid = self._forked(words, cwd, env, out, err, lambda: None)
+        self.free.add(pid)
+        return pid
+
+    def end(self, pid: int, number: int) -> int:
+        """Send a signal to one that was started, and wait for its end; its exit status."""
+        os.kill(pid, number)
+        self.free.discard(pid)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
     def order(self, player: Player, order: bytes = GO) -> None:
         """Let a player do its step, and wait until it comes to the next one or ends."""
         assert player.at is not None, f"{player.name} has ended"
@@ -144,7 +160,7 @@ class Stage:
         """What players have started and left running."""
         found = Path(f"/proc/self/task/{os.getpid()}/children")
         names = found.read_text().split() if found.exists() else []
-        children = [int(name) for name in names if int(name) not in self.players]
+        children = [int(name) for name in names if int(name) not in self.players.keys() | self.free]
         return [child for child in children if not self._reaped(child)]
 
     def still(self) -> None:

@@ -56,11 +56,15 @@ def verdict(world: World) -> Verdict:
 
 def _base(world: World) -> Iterator[str]:
     """It only ever moved forward, one commit after the other, and nobody's direct push is lost."""
+    greens = world.greens()
     log = (world.bare / "logs/refs/heads/main").read_text().splitlines()
     for line in log:
         old, new = line.split()[:2]
         if set(old) != {"0"} and run(["git", "merge-base", "--is-ancestor", old, new], world.bare, check=False).exit:
             yield f"the base went from {old[:12]} to {new[:12]}, which hasn't got it"
+        by_queue = new not in {*world.direct, *world.before}
+        if by_queue and git("rev-parse", f"{new}^{{tree}}", cwd=world.bare) not in greens:
+            yield f"the base went to {new[:12]}, whose tree was never green"
     if world.strategy != "merge" and git("rev-list", "--merges", "main", cwd=world.bare):
         yield "the base's history isn't a line"
     for commit in world.direct:
@@ -200,7 +204,9 @@ def _left_in(world: World, board: Board, clone: Path) -> Iterator[str]:
     keeps = {f"refs/remotes/origin/{name}" for name in ("HEAD", "main")} | {"refs/heads/main"}
     stays = {_branch(world, board, job) for job in world.jobs.values() if _may_stay(world, board, job)}
     keeps |= {f"{kind}/{name}" for name in stays for kind in ("refs/heads", "refs/remotes/origin")}
-    yield from (f"{ref} is left in {clone.name}" for ref in _refs(clone) if ref not in keeps)
+    fetches = clone.name in {"desk", "attic"}  # whoever fetches has what was there then, until they prune
+    left = [ref for ref in _refs(clone) if ref not in keeps and not (fetches and ref.startswith("refs/remotes/"))]
+    yield from (f"{ref} is left in {clone.name}" for ref in left)
     trees = [line[9:] for line in git("worktree", "list", "--porcelain", cwd=clone).splitlines() if line[:9] == "worktree "]
     for tree in trees[1:]:
         name = tree.rpartition("/")[2]

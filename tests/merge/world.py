@@ -87,6 +87,7 @@ class World:
     strategy: str
     window: int
     atomic: bool
+    flaky: str = "07"
     jobs: dict[TaskId, Job] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
     moves: list[tuple[str, str, str]] = field(default_factory=list)
@@ -95,14 +96,15 @@ class World:
     broken: bool = False
     paused: bool = False
     base: str = ""
+    before: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
     # setting up
 
-    def set_up(self, jobs: int) -> None:
-        """Make the repositories and add the tasks."""
+    def set_up(self, kinds: Sequence[Kind]) -> None:
+        """Make the repositories, and add a task of each of these kinds."""
         lines = "".join(f"line {number}\n" for number in range(SPOTS * APART))
-        files: dict[str, str | bytes] = {f"old/{number}.txt": f"{lines}{number}\n" for number in range(1, jobs + 1)}
+        files: dict[str, str | bytes] = {f"old/{number}.txt": f"{lines}{number}\n" for number in range(1, len(kinds) + 1)}
         files |= {"README.md": "A shop\n", "check.sh": CHECK, "shared/common.txt": lines}
         make_upstream(self.bare, files, commits=1)
         git("config", "core.logAllRefUpdates", "true", cwd=self.bare)
@@ -114,7 +116,8 @@ class World:
         for name in ("attic", "elsewhere", "m0", "m1", "m2"):
             clone(self.bare, self.folder / name)
         self.base = self.tip()
-        self._add_jobs(jobs)
+        self.before = set(git("rev-list", "main", cwd=self.bare).split())
+        self._add_jobs(kinds)
 
     def _write_policy(self, desk: Path) -> None:
         with (desk / ".gitpw.toml").open("a") as file:
@@ -125,10 +128,7 @@ class World:
         git("commit", "-qm", "Set the rules", cwd=desk)
         git("push", "-q", "origin", "main", cwd=desk)
 
-    def _add_jobs(self, count: int) -> None:
-        kinds: list[Kind] = ["shared", "shared", "red", "clash", "clash", "rename", "mode", "fenced"]
-        kinds += ["plain"] * (count - len(kinds))
-        self.rng.shuffle(kinds)
+    def _add_jobs(self, kinds: Sequence[Kind]) -> None:
         desk = self.folder / "desk"
         for owner in OWNERS:
             self.pw(desk, owner, "worker", "register", owner, "--max-tasks", "100", check=0)
@@ -137,7 +137,7 @@ class World:
             task = TaskId(f"task-{number:03}")
             job = Job(task, kind, self.rng.choice(OWNERS), desk, commits=self.rng.choice((1, 1, 2, 3)))
             chained = [earlier for earlier in self.jobs if self.jobs[earlier].kind == "plain"]
-            if chained and self.rng.random() < 0.25:
+            if len(set(kinds)) > 1 and chained and self.rng.random() < 0.25:
                 job.after.append(self.rng.choice(chained))
             self.jobs[task] = job
             priority = self.rng.choice((1, 3, 3, 3, 5))
@@ -175,7 +175,7 @@ class World:
 
     def env(self, worker: str, host: str = "desk") -> dict[str, str]:
         """What a git-pw process sees of the world."""
-        own = {"GITPW_WORKER": worker, "GITPW_HOST": host, "PW_RECORD": str(self.record), "PW_FLAKY": "07"}
+        own = {"GITPW_WORKER": worker, "GITPW_HOST": host, "PW_RECORD": str(self.record), "PW_FLAKY": self.flaky}
         return {**os.environ, **own}
 
     def count(self, what: str) -> None:
@@ -286,7 +286,7 @@ class World:
         if job.stale and status == 1 and data["hint"] == "fetch it and look":
             git("fetch", "-q", "origin", cwd=job.tree)
             status, data = self.pw(job.tree, job.owner, "complete")
-        if (status == 6 and "landing" in data["message"]) or (status == 3 and "queue" in data["hint"]):
+        if status == 3 or (status == 6 and "landing" in data["message"]):
             self.count("hand-ins that had to wait")
         elif status != 0:
             self.violations.append(f"{job.owner} couldn't complete {job.task}: {data}")
@@ -328,15 +328,17 @@ class World:
     def push_directly(self, edit: dict[str, bytes | None]) -> None:
         """Somebody pushes to the base branch without asking anybody."""
         place = self.folder / "elsewhere"
-        git("fetch", "-q", "origin", "main", cwd=place)
-        git("reset", "-q", "--hard", "FETCH_HEAD", cwd=place)
-        for name, content in edit.items():
-            path = place / name
-            path.parent.mkdir(exist_ok=True)
-            path.unlink() if content is None else path.write_bytes(content)
-        git("add", "-A", cwd=place)
-        git("commit", "-qm", f"direct.{len(self.direct)}", cwd=place)
-        git("push", "-q", "origin", "HEAD:main", cwd=place)
+        while True:
+            git("fetch", "-q", "origin", "main", cwd=place)
+            git("reset", "-q", "--hard", "FETCH_HEAD", cwd=place)
+            for name, content in edit.items():
+                path = place / name
+                path.parent.mkdir(exist_ok=True)
+                path.unlink() if content is None else path.write_bytes(content)
+            git("add", "-A", cwd=place)
+            git("commit", "-qm", f"direct.{len(self.direct)}", cwd=place)
+            if run(["git", "push", "-q", "origin", "HEAD:main"], place, check=False).exit == 0:
+                break
         self.direct.append(git("rev-parse", "HEAD", cwd=place))
         self.watch("direct")
         self.count("direct pushes")
@@ -362,3 +364,11 @@ class World:
             if status == 0:
                 self.violations.append(f"{owner} handed in what was taken away: {data}")
             self.count("stale hand-ins")
+
+    def grow_old(self) -> None:
+        """Files that killed commands have left were left long ago."""
+        for place in ("desk", "attic", "m0", "m1", "m2"):
+            ours = self.folder / place / ".git/pw"
+            for path in (*ours.iterdir(), *ours.glob("journal/*"), *ours.glob("merge/*")):
+                if path.is_file():
+                    os.utime(path, (0, 0))
