@@ -156,6 +156,12 @@ class GitRepo:
         done = self.git("symbolic-ref", "--quiet", "HEAD")
         return None if done.status else os.fsdecode(done.out).strip().removeprefix("refs/heads/")
 
+    def branches(self) -> dict[str, str]:
+        """The local branches and where they stand."""
+        told = os.fsdecode(self._told("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"))
+        pairs = (one.split(" ", 1) for one in told.splitlines())
+        return {ref.removeprefix("refs/heads/"): commit for commit, ref in pairs}
+
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
         spaces = [f"refs/remotes/{remote}/", "refs/heads/"] if remote is not None else ["refs/heads/"]

@@ -26,6 +26,9 @@ REPLAYS = (2, 44)
 REPLAY = 3
 """Commits from which its five processes are fewer than two a commit."""
 
+MANY = 1_000
+"""Files that can be named in one command."""
+
 SCRATCH = "refs/worktree/pw-build/"
 
 STAND_IN = "git-pw <git-pw@localhost>"
@@ -234,13 +237,17 @@ class GitIntegrator:
         return Built(at, tree, self._changed(onto, at))
 
     def _merged_after_all(self, onto: str, work: Work, commits: Sequence[str]) -> Built | None:
-        """A branch into which its owner merged the other side has its conflicts solved in a merge: then as one commit."""
-        merges = self._told("rev-list", "--merges", "--count", work.head, f"^{onto}", *self._without(work))
-        if merges.strip() == b"0":
-            return None
+        """What conflicts commit by commit may merge as a whole: there already as one commit, or solved by its owner.
+
+        A branch into which its owner merged the other side has its conflicts solved in a merge: it lands as one
+        commit.
+        """
         joined = self._joined(onto, work, commits, "squash")
+        if isinstance(joined, Clash) or joined.commit == onto:
+            return None if isinstance(joined, Clash) else joined
+        merges = self._told("rev-list", "--merges", "--count", work.head, f"^{onto}", *self._without(work))
         note = "as one commit: its conflicts were solved in a merge"
-        return joined._replace(note=note) if isinstance(joined, Built) else None
+        return None if merges.strip() == b"0" else joined._replace(note=note)
 
     def _joined(self, onto: str, work: Work, commits: Sequence[str], strategy: Strategy) -> Built | Clash:
         """The work merged as a whole."""
@@ -363,9 +370,43 @@ class GitIntegrator:
         if here.out.decode().strip() != old:
             return f"{branch} has moved in {home}"
         done = patient(lambda: run(["git", *quietly, *words], cwd=home, env=env))
+        if done.status and self._same_already(home, old, new):
+            done = run(["git", *quietly, *words], cwd=home, env=env)
         if done.status == 0:
             return None
         return f"{branch} is checked out in {home}, and can't go along: {_told_by(done.err)}"
+
+    def _same_already(self, home: str, old: str, new: str) -> bool:
+        """Whether files that are in the way are just what they would become: an interrupted move has left them.
+
+        Git's index is told so, and then they aren't in the way any more.
+        """
+        env: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C"}
+        names = self._repo.changed(old, new)
+        if len(names) > MANY:
+            return False
+        told = run(
+            ["git", "--literal-pathspecs", "ls-files", "-z", "--modified", "--others", "--", *names],
+            cwd=home,
+            env=env,
+        )
+        if told.status:
+            return False
+        changed = list(dict.fromkeys(filter(None, os.fsdecode(told.out).split("\0"))))
+        files = [name for name in changed if os.path.isfile(os.path.join(home, name))]  # noqa: PTH113, PTH118
+        gone = [name for name in changed if not os.path.lexists(os.path.join(home, name))]  # noqa: PTH118
+        hashed = run(["git", "hash-object", "--", *files], cwd=home, env=env) if files else None
+        here = dict(zip(files, hashed.out.decode().split() if hashed else [], strict=False))
+        same = {name: self._blob_of(new, name) == here.get(name) for name in changed}
+        if not changed or len(files) + len(gone) != len(changed) or not all(same.values()):
+            return False
+        listed = "\0".join(changed).encode(errors="surrogateescape")
+        words = ["git", "update-index", "--add", "--remove", "-z", "--stdin"]
+        return run(words, cwd=home, env=env, input=listed).status == 0
+
+    def _blob_of(self, commit: str, path: str) -> str | None:
+        done = self._repo.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        return None if done.status else done.out.decode().strip()
 
     # objects
 

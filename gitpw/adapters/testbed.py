@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,13 +51,14 @@ class Testbed:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only merger of this clone; raises `ContendedError`."""
-        try:
-            with locked(str(self.folder / "merger.lock"), 0.0):
-                yield
-        except ContendedError as error:
-            raise ContendedError(
-                "another 'git pw merge' is at work in this clone", hint="try again when it is done"
-            ) from error
+        with ExitStack() as ends:
+            try:
+                ends.enter_context(locked(str(self.folder / "merger.lock"), 0.0))
+            except ContendedError as error:
+                raise ContendedError(
+                    "another 'git pw merge' is at work in this clone", hint="try again when it is done"
+                ) from error
+            yield
 
     def place(self) -> str:
         """A random id of this clone, made at the first call."""

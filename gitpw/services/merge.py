@@ -34,17 +34,21 @@ from gitpw.domain.operation import (
 )
 from gitpw.domain.policy import Policy
 from gitpw.domain.search import RedBase, Runs, Try, Verdict, grown, halved, next_step
-from gitpw.errors import ContendedError, InvalidError, OfflineError, PwError, UnknownError
+from gitpw.errors import ContendedError, FailedError, InvalidError, OfflineError, PwError, UnknownError
 from gitpw.ledger.ledger import Answer
 from gitpw.ledger.store import BranchError, Move, NotAtomicError
 from gitpw.services.asking import refusal, settle
 from gitpw.services.base import base_branch
-from gitpw.services.ports import Context, Workshop
+from gitpw.services.ports import Context, Pull, Workshop
+from gitpw.services.pull_request import PullRequest
 from gitpw.services.stack import SHORT, Layer, Site, Stack, branch_of, stack
 from gitpw.services.worktrees import prune_worktrees
 
 LEASE = 180
 """Seconds of the merger's lease; it is renewed when half of it is over."""
+
+POLL = 5.0
+"""Seconds between two looks at a host."""
 
 PATIENT = 20
 """How often in a row the base branch may have moved just before the landing."""
@@ -93,16 +97,18 @@ class Merged(NamedTuple):
     red: bool
 
 
-def merge(ctx: Context, emit: Emit, *, lease: int = LEASE, dry_run: bool = False) -> Merged:
+def merge(
+    ctx: Context, emit: Emit, *, lease: int = LEASE, poll: float = POLL, dry_run: bool = False
+) -> Merged:
     """Merge all that can be merged now; with `dry_run`, say what would be done and why.
 
-    Raises `ContendedError` where another merger is at work.
+    `lease` and `poll` (how often a host is looked at) are in seconds. Raises `ContendedError` where another merger is at work.
     """
     if ctx.policy.merge.mode == "none":
         raise InvalidError('merge.mode is "none": nothing is queued', hint="git pw config merge.mode direct")
     if ctx.workshop is None:
         raise InvalidError("nothing can be merged here")
-    queue = _Queue(ctx, ctx.workshop(), emit, lease)
+    queue = _Queue(ctx, ctx.workshop(), emit, lease, poll)
     if dry_run:
         return queue.rehearsed()
     settle(ctx)
@@ -119,11 +125,12 @@ def merge(ctx: Context, emit: Emit, *, lease: int = LEASE, dry_run: bool = False
 class _Queue:
     """One merger at work."""
 
-    def __init__(self, ctx: Context, shop: Workshop, emit: Emit, lease: int) -> None:
+    def __init__(self, ctx: Context, shop: Workshop, emit: Emit, lease: int, poll: float) -> None:
         self.ctx = ctx
         self.shop = shop
         self.emit = emit
         self.lease = lease
+        self.poll = poll
         self.branch = base_branch(ctx)
         self.tip: str | None = None
         self.token: int | None = None
@@ -160,6 +167,8 @@ class _Queue:
             return False
         built = stack(site, ready, self._window(site))
         self.deferred = built.deferred
+        if built.layers and site.policy.merge.mode == "pull-request":
+            return self._through_pull_request(site, built)
         if built.layers and self._commands(site):
             self._announce(site, built)
             built = built._replace(back=[])
@@ -229,6 +238,11 @@ class _Queue:
             integrator.bring(self.ctx.remote, self.branch, tips)
         self.tip = tip
         site = site._replace(tip=tip, tips=tips, policy=self._policy(tip))
+        if site.policy.merge.mode == "pull-request" and self.shop.forge is None:
+            raise InvalidError(
+                f'merge.mode is "pull-request" on {self.branch}, and no host is configured to open them at',
+                hint="configure one, or: git pw config merge.mode direct",
+            )
         return site._replace(resolve=lambda onto, work, clash: self._resolve(site, onto, work, clash))
 
     def _policy(self, tip: str) -> Policy:
@@ -244,7 +258,11 @@ class _Queue:
 
     def _window(self, site: Site) -> int:
         most = site.policy.merge.window
-        return 1 if self.alone else min(site.board.line.window or most, most)
+        return (
+            1
+            if self.alone or site.policy.merge.mode == "pull-request"
+            else min(site.board.line.window or most, most)
+        )
 
     def _commands(self, site: Site) -> list[str]:
         test = site.policy.merge.test
@@ -293,7 +311,13 @@ class _Queue:
         self._hold(site, marks, built.back)
         self._note_returned(built.back)
 
-    def _hold(self, site: Site, marks: Sequence[Mark] = (), back: Sequence[Back] = ()) -> None:
+    def _hold(
+        self,
+        site: Site,
+        marks: Sequence[Mark] = (),
+        back: Sequence[Back] = (),
+        moves: Sequence[Move] = (),
+    ) -> None:
         place, now = self.shop.testbed.place(), site.board.line.merger
         request = Merging(
             place=place,
@@ -304,7 +328,7 @@ class _Queue:
             marks=tuple(marks),
             back=tuple(back),
         )
-        outcome = self._ask(request).outcome
+        outcome = self._ask(request, moves).outcome
         if not isinstance(outcome, Done):
             raise refusal(outcome.code, outcome.message, outcome.hint, outcome.data)
         if outcome.token is None:
@@ -532,15 +556,19 @@ class _Queue:
         if len(going) > 1 and not self.alone:
             self.alone = True
             return True
+        self._skip(site, request.landings, said, request.back)
+        return True
+
+    def _skip(self, site: Site, landings: Sequence[Landing], said: str, back: Sequence[Back] = ()) -> None:
+        """Leave these for another time, and say why."""
         marks = []
-        for landing in request.landings:
+        for landing in landings:
             self.skipped[landing.task] = said
             marks.append(
                 Mark(task=landing.task, head=landing.head, state=MergeState.WAITING, detail=said[:2000])
             )
-        self._hold(site, marks, request.back)
-        self._note_returned(request.back)
-        return True
+        self._hold(site, marks, back)
+        self._note_returned(back)
 
     def _patience(self) -> bool:
         self.beaten += 1
@@ -581,6 +609,160 @@ class _Queue:
             },
         )
 
+    # Landing through pull requests
+
+    def _through_pull_request(self, site: Site, built: Stack) -> bool:
+        """Push the rebased head to the pull request, wait for the host's checks of it, and land it."""
+        entry = built.layers[0].entry
+        try:
+            return self._pulled(site, built)
+        except BranchError as error:
+            if error.moved:
+                self.emit("again", f"{error.ref} has moved meanwhile: building again", {"ref": error.ref})
+                return self._patience()
+            said = error.message
+        except FailedError as error:
+            said = f"{error.message}{f' ({error.hint})' if error.hint else ''}"
+        self._skip(site, [Landing(task=entry.task_id, head=entry.head)], said)
+        return True
+
+    def _pulled(self, site: Site, built: Stack) -> bool:
+        layer = built.layers[0]
+        branch, task = branch_of(site, layer.entry), site.board.task(layer.entry.task_id)
+        if branch is None or task is None or self.shop.forge is None:
+            raise FailedError(f"{layer.entry.task_id} has no branch to open a pull request for")
+        request = PullRequest(self.shop.forge, branch, self.branch, beat=self._beat, poll=self.poll)
+        pull = request.opened(task)
+        layer = self._published(site, built, branch, pull)
+        built = built._replace(layers=[layer], back=[])
+        request.shown(pull, layer.built.commit)
+        step = self._judged(site, built) if self._commands(site) else Verdict(1, blamed=False)
+        if isinstance(step, RedBase):
+            self._freeze(site)
+            return False
+        if step.blamed:
+            return self._conclude(site, built, step, more=True)
+        timeout = duration(site.policy.merge.timeout).total_seconds()
+        failed = request.checked(pull, layer.built.commit, timeout)
+        if failed:
+            back = Back(
+                task=layer.entry.task_id,
+                head=layer.entry.head,
+                state=MergeState.FAILED,
+                detail=f"checks failed at {pull.url}: {failed}"[:2000],
+                data={"reason": "checks", "commit": layer.built.commit, "url": pull.url, "checks": failed},
+            )
+            self._ask(SendBack(token=self.token, back=(back,)))
+            self._note_returned([back])
+            return True
+        return self._land_pull(site, layer, request, pull)
+
+    def _published(self, site: Site, built: Stack, branch: str, pull: Pull) -> Layer:
+        """Let the branch stand at the rebased head, in one step with a note of it; the layer with that head.
+
+        What an interrupted merger has pushed is taken as it is, if it is the same on the same commit.
+        """
+        layer = built.layers[0]
+        entry, there = layer.entry, site.tips.get(branch, "")
+        integrator = site.integrator
+        same = entry.pushed == there and integrator.has(there) and integrator.ancestor(site.tip, there)
+        if same and integrator.tree(there) == layer.built.tree:
+            layer = layer._replace(built=layer.built._replace(commit=there))
+        commit = layer.built.commit
+        mark = Mark(
+            task=entry.task_id,
+            head=entry.head,
+            state=MergeState.REBASING,
+            detail=f"on {self.branch} at {site.tip[:SHORT]}: {pull.url}"[:2000],
+            pushed=commit,
+            pr_url=pull.url,
+        )
+        moves = [Move(f"refs/heads/{branch}", there, commit)] if there != commit else []
+        try:
+            self._hold(site, [mark], built.back, moves)
+        except NotAtomicError:
+            self._hold(site, [mark], built.back)
+            self.ctx.ledger.store.push(moves)
+        self._note_returned(built.back)
+        self.emit(
+            "rebased",
+            f"{entry.task_id} is {commit[:SHORT]} at {pull.url}",
+            {"taskId": entry.task_id, "commit": commit, "url": pull.url},
+        )
+        return layer
+
+    def _land_pull(self, site: Site, layer: Layer, request: PullRequest, pull: Pull) -> bool:
+        """Push the base branch where that is allowed; else let the host merge, and look at what it made."""
+        entry, commit = layer.entry, layer.built.commit
+        landing = Landing(task=entry.task_id, head=entry.head, commit=commit)
+        land = Land(
+            token=self.token,
+            landings=(landing,),
+            onto=site.tip,
+            commit=commit,
+            tests=self._stamp(site) if self._commands(site) else None,
+        )
+        move = Move(f"refs/heads/{self.branch}", site.tip, commit)
+        try:
+            try:
+                outcome = self._ask(land, [move]).outcome
+            except NotAtomicError:
+                outcome = self._in_steps(land, [move])
+        except BranchError as error:
+            if error.moved:
+                raise
+            if not request.merged(pull, commit, site.policy.merge.strategy):
+                self._skip(site, [landing], f"{pull.url} waits in the host's own queue")
+                return True
+            outcome = self._merged_by_host(site, layer)
+        if not isinstance(outcome, Done):
+            self.emit("again", f"{outcome.message}: looking again", {"reason": outcome.message})
+            return self._patience()
+        self.beaten = 0
+        self.landed.append(Landed(entry.task_id, commit, entry.worker_id))
+        self.emit(
+            "landed",
+            f"landed {entry.task_id} on {self.branch} through {pull.url}",
+            {"taskId": entry.task_id, "commit": commit, "base": self.branch, "url": pull.url},
+        )
+        self._pruned(site, layer, request, pull)
+        return True
+
+    def _merged_by_host(self, site: Site, layer: Layer) -> Outcome:
+        """Record what the host has merged; where its tree isn't the tested one, the base branch is tested as it is."""
+        tip = site.integrator.tips(self.ctx.remote, [self.branch])[self.branch]
+        if self.ctx.remote is not None:
+            site.integrator.bring(self.ctx.remote, {self.branch: tip})
+        self.tip = tip
+        entry = layer.entry
+        landing = Landing(task=entry.task_id, head=entry.head, commit=tip)
+        outcome = self._ask(Land(token=self.token, landings=(landing,))).outcome
+        if site.integrator.tree(tip) != layer.built.tree:
+            said = f"{self.branch} at {tip[:SHORT]} isn't what was tested: somebody else was merged before it"
+            self.emit("differs", said, {"commit": tip, "tested": layer.built.commit})
+            self._retest(site._replace(tip=tip))
+        return outcome
+
+    def _retest(self, site: Site) -> None:
+        if not self._commands(site):
+            return
+        tree = site.integrator.tree(site.tip)
+        tested = self._test(site, site.tip, tree, [])
+        self._count(self._key(site, tree, []), tested)
+        if not tested.green:
+            self._freeze(site)
+
+    def _pruned(self, site: Site, layer: Layer, request: PullRequest, pull: Pull) -> None:
+        """The branch goes when the host shows the merge, and what was built on it points to the base branch."""
+        branch = branch_of(site, layer.entry)
+        if not request.seen_merged(pull):
+            self.ctx.tell(f"{pull.url} isn't shown as merged: its branch stays")
+            return
+        try:
+            self.ctx.ledger.store.push([Move(f"refs/heads/{branch}", layer.built.commit, "")])
+        except PwError as error:
+            self.ctx.tell(f"{branch} stays: {error.message}")
+
     # Landing where branch and ledger can't move in one
 
     def _in_steps(self, request: Land, moves: Sequence[Move]) -> Outcome:
@@ -608,15 +790,13 @@ class _Queue:
             raise BranchError(why, None, ref=f"refs/heads/{self.branch}", moved=moved)
 
     def _recorded(self, request: Land, deletions: Sequence[Move]) -> Outcome:
-        """Record what is on the base branch; then its branches go."""
-        outcome = self._ask(request).outcome
-        if isinstance(outcome, Done) and deletions and self.ctx.remote is not None:
-            for deletion in deletions:
-                try:
-                    self.ctx.ledger.store.push([deletion])
-                except PwError as error:
-                    self.ctx.tell(f"{deletion.ref} stays: {error.message}")
-        return outcome
+        """Record what is on the base branch; its branches go first, or nobody would know of them any more."""
+        for deletion in deletions:
+            try:
+                self.ctx.ledger.store.push([deletion])
+            except PwError as error:
+                self.ctx.tell(f"{deletion.ref} stays: {error.message}")
+        return self._ask(request).outcome
 
     def _settled_landings(self, site: Site) -> bool:
         """Finish or withdraw landings that were announced and then interrupted, by looking at the base branch."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.checkout import Own, Worktree
 from gitpw.domain.ids import ClaimId, TaskId
@@ -16,13 +16,16 @@ from gitpw.domain.policy import Policy
 from gitpw.ledger.ledger import Ledger
 
 __all__ = [
+    "Check",
     "Checkout",
     "Clock",
     "Context",
     "Files",
+    "Forge",
     "Hooks",
     "Integrator",
     "Own",
+    "Pull",
     "Repo",
     "Testbed",
     "Workshop",
@@ -57,6 +60,9 @@ class Repo(Protocol):
 
     def branch(self) -> str | None:
         """The branch that is checked out; None where HEAD is detached."""
+
+    def branches(self) -> dict[str, str]:
+        """The local branches and where they stand."""
 
     def tracked(self, path: str) -> bool:
         """Whether a path (relative to the root) is tracked, taken literally."""
@@ -264,12 +270,58 @@ class Testbed(Protocol):
         """The end of a log."""
 
 
+class Pull(NamedTuple):
+    """A pull request as the host shows it: `head` is the commit that it knows of."""
+
+    number: int
+    url: str
+    head: str
+    base: str
+    state: Literal["open", "merged", "closed"]
+
+
+class Check(NamedTuple):
+    """One check of a commit."""
+
+    name: str
+    state: Literal["pending", "success", "failure"]
+
+
+class Forge(Protocol):
+    """The host of the repository. All methods raise `OfflineError` where it can't be asked, `FailedError` where it refuses."""
+
+    def find(self, branch: str) -> Pull | None:
+        """The open pull request of a branch."""
+
+    def create(self, branch: str, base: str, title: str, body: str) -> Pull:
+        """Open one."""
+
+    def pull(self, number: int) -> Pull:
+        """How the host shows it now."""
+
+    def checks(self, commit: str) -> Sequence[Check] | None:
+        """The checks of exactly this commit; None while it can't be told which there will be."""
+
+    def merge(self, number: int, sha: str, strategy: Strategy) -> None:
+        """Merge it if its head is that commit."""
+
+    def enqueue(self, number: int, sha: str) -> bool:
+        """Hand it over to the host's own queue; False where the base branch has none."""
+
+    def children(self, branch: str) -> Sequence[Pull]:
+        """The open pull requests that are to be merged into a branch."""
+
+    def retarget(self, number: int, base: str) -> None:
+        """Let it be merged into another branch."""
+
+
 class Workshop(NamedTuple):
-    """What merging needs; `rules` reads the policy's text."""
+    """What merging needs; `rules` reads the policy's text, `forge` is None where no host is configured."""
 
     integrator: Integrator
     testbed: Testbed
     rules: Callable[[str, str], Policy]
+    forge: Forge | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -10,6 +11,9 @@ from gitpw.domain.task import TaskStatus
 from gitpw.errors import InvalidError, PwError
 from gitpw.services.asking import my_worktree
 from gitpw.services.ports import Context, Worktree
+
+TASK_IN = re.compile(r"task-[0-9]{3,9}")
+"""The task's id in the name of its branch."""
 
 
 class WorktreeRow(NamedTuple):
@@ -97,7 +101,19 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
     for tree in ctx.worktrees.all():
         if _is_done(ctx, board, tree) and (dry_run or _is_removed(ctx, tree)):
             gone.append(tree.path)
+    if not dry_run:
+        _prune_branches(ctx, board)
     return gone
+
+
+def _prune_branches(ctx: Context, board: Board) -> None:
+    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on."""
+    for branch, head in ctx.repo.branches().items():
+        found = TASK_IN.search(branch)
+        task = board.task(TaskId(found[0])) if found else None
+        if task is None or task.merged_at is None or task.metadata.branch_name != branch or task.head != head:
+            continue
+        ctx.repo.delete_branch(branch, head)
 
 
 def _is_removed(ctx: Context, tree: Worktree) -> bool:
