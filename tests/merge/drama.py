@@ -31,7 +31,7 @@ from tests.race.herd import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-KINDS: tuple[Kind, ...] = ("shared", "shared", "red", "clash", "clash", "rename", "mode", "fenced", *["plain"] * 6)
+KINDS: tuple[Kind, ...] = ("shared", "shared", "red", "clash", "clash", "rename", "mode", "fenced", *["plain"] * 5)
 JOBS = len(KINDS)
 TURNS = 500
 """Turns in which things go wrong; then they are given time to settle."""
