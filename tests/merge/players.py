@@ -140,9 +140,13 @@ class Stage:
         self.free.add(pid)
         return pid
 
+    def send(self, pid: int, number: int) -> None:
+        """Send a signal to one that was started."""
+        os.kill(pid, number)
+
     def end(self, pid: int, number: int) -> int:
         """Send a signal to one that was started, and wait for its end; its exit status."""
-        os.kill(pid, number)
+        self.send(pid, number)
         self.free.discard(pid)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

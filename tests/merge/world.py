@@ -90,7 +90,6 @@ class World:
     flaky: str = "07"
     jobs: dict[TaskId, Job] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
-    moves: list[tuple[str, str, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     stale: list[tuple[str, Path]] = field(default_factory=list)
     broken: bool = False
@@ -187,11 +186,10 @@ class World:
         now = self.tip()
         if now == self.base or not self.base:
             return
-        if who != "direct":
+        if who != "direct" and now not in self.direct:
             tree = git("rev-parse", f"{now}^{{tree}}", cwd=self.bare)
             if tree not in self.greens():
                 self.violations.append(f"{who} moved the base to {now[:12]}, whose tree was never green")
-        self.moves.append((self.base, now, who))
         self.base = now
 
     # commands
@@ -369,6 +367,6 @@ class World:
         """Files that killed commands have left were left long ago."""
         for place in ("desk", "attic", "m0", "m1", "m2"):
             ours = self.folder / place / ".git/pw"
-            for path in (*ours.iterdir(), *ours.glob("journal/*"), *ours.glob("merge/*")):
+            for path in (*ours.glob("*"), *ours.glob("journal/*"), *ours.glob("merge/*")):
                 if path.is_file():
                     os.utime(path, (0, 0))
