@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.measure import median
-from gitpw.domain.search import ENOUGH, Runs, Test, Verdict, grown, halved, next_step
+from gitpw.domain.search import ENOUGH, Runs, Try, Verdict, grown, halved, next_step
 from tests.support.git import clone, git, make_upstream, run
 from tests.support.proxy import Proxy
 from tests.support.servers import HttpServer
@@ -55,7 +55,7 @@ def runs_used(red: list[bool], most: int) -> int:
         if landed:
             known[trees[0]] = Runs(green=1)
         step = next_step(trees, known)
-        while isinstance(step, Test):
+        while isinstance(step, Try):
             used += 1
             before = known.get(trees[step.entries], Runs())
             bad = any(is_red for _, is_red in layers[: step.entries])

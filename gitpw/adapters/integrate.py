@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gitpw.adapters.git import GitRepo, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, printable, run
-from gitpw.domain.ids import TASK, TaskId
+from gitpw.domain.ids import COMMIT, TASK, TaskId
 from gitpw.domain.integration import TRAILER, Built, Clash, Conflict, Other, Strategy, Work
 from gitpw.errors import FailedError, OfflineError
 from gitpw.ledger.store import BranchError
@@ -66,8 +66,9 @@ class GitIntegrator:
         return None if done.status else done.out.decode(errors="replace")
 
     def has(self, commit: str) -> bool:
-        """Whether a commit is here."""
-        return self._repo.git("cat-file", "-e", f"{commit}^{{commit}}").status == 0
+        """Whether a commit is here; what the ledger says may be anything, and isn't a name for that."""
+        whole = COMMIT.fullmatch(commit) is not None
+        return whole and self._repo.git("cat-file", "-e", f"{commit}^{{commit}}").status == 0
 
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another."""

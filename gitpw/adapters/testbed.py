@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -101,10 +102,12 @@ class Testbed:
         if (self.path / ".gitmodules").is_file():
             self._must("submodule", "update", "--init", "--recursive", "--quiet", "--force")
 
-    def remove(self) -> None:
-        """Take the worktree away."""
-        if self.path.exists():
-            self._repo.git("worktree", "remove", "--force", "--force", "--", str(self.path))
+    def remove(self) -> list[str]:
+        """Take the worktree away; what was removed."""
+        if not self.path.exists():
+            return []
+        self._repo.git("worktree", "remove", "--force", "--force", "--", str(self.path))
+        return [f"worktree {self.path}"]
 
     def test(
         self,
@@ -167,13 +170,14 @@ class Testbed:
 
     def _make(self, commit: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._repo.git("worktree", "prune", "--expire=now") if not self.path.exists() else None
+        if self.path.exists():  # what is here is ours, and no worktree
+            shutil.rmtree(self.path)
         options = ("--force", "--force", "--detach", "--no-checkout")
         done = self._repo.patiently("worktree", "add", *options, "--", str(self.path), commit)
         if done.status:
             raise FailedError(
                 f"git can't make the merger's worktree: {complaint(done.err)}",
-                hint=f"if it is broken, remove {self.path} and run 'git worktree prune'",
+                hint="see 'git worktree list'",
             )
 
     def _log(self, commit: str) -> Path:

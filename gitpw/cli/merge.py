@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gitpw.cli.session import Session
-    from gitpw.services.merge import Emit, Merged
+    from gitpw.services.merge import Merged
+    from gitpw.services.shift import Emit
 
 SHORT = 12
 

@@ -398,7 +398,7 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     task = moved.but(head=request.head, metadata=metadata)
     queued(board, operation, task, claim)
     if not request.queue:
-        landed_task(board, operation, task.id, "completed", request.head)
+        landed_task(board, operation, task.id, "completed", None)
     else:
         _queue(board, operation, request, task, claim, entry)
     detail = {
@@ -496,12 +496,20 @@ def _files(claim: Claim) -> list[str]:
 
 
 def landed_task(board: Board, operation: Operation, name: TaskId, how: str, commit: str | None) -> None:
-    """A task's work is on the base branch, as `commit`: its locks are free and its dependents ready."""
+    """A task is done, its work on the base branch as `commit` if that is known: its locks are free, its dependents ready."""
     task = board.task(name)
     if task is None:
         return
     claim = None if task.claim is None else board.claim(task.claim)
-    board.put_task(task.but(merged_at=operation.at, claim=None, landed=commit))
+    board.put_task(
+        task.but(
+            status=TaskStatus.COMPLETED,
+            completed_at=task.completed_at or operation.at,
+            merged_at=operation.at,
+            claim=None,
+            landed=commit,
+        )
+    )
     if claim is not None:
         end(board, operation, claim, how)
     _unqueue(board, name)

@@ -18,6 +18,7 @@ Commit = NewType("Commit", str)
 
 WORKER = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 TASK = re.compile(r"task-(\d{3,9})")
+COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 HEX = re.compile(r"[0-9a-f]{16,64}")
 
 

@@ -269,6 +269,9 @@ class Testbed(Protocol):
     def tail(self, log: str) -> str:
         """The end of a log."""
 
+    def remove(self) -> list[str]:
+        """Take the worktree away; what was removed."""
+
 
 class Pull(NamedTuple):
     """A pull request as the host shows it: `head` is the commit that it knows of."""

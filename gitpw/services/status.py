@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.lineup import lined_up
 from gitpw.domain.lock import Claim, overdue
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
@@ -49,7 +50,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
     now = ctx.clock.now()
     claims = sorted(board.claims(), key=lambda claim: claim.token)
     tasks = [claim.task for claim in claims if claim.task is not None]
-    merges = board.merges()
+    merges = lined_up(board)
     return Status(
         as_of=as_of or now,
         current=as_of is None,

@@ -25,5 +25,7 @@ def uninstall(ctx: Context, *, purge_remote: bool = False) -> Uninstalled:
     if purge_remote:
         removed += ctx.files.purge_remote()
     removed += [f"hook {name}" for name in ctx.hooks.uninstall()]
+    if ctx.workshop is not None:
+        removed += ctx.workshop().testbed.remove()
     removed += ctx.files.remove()
     return Uninstalled(removed, kept)

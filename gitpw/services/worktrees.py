@@ -97,23 +97,25 @@ def prune_worktrees(ctx: Context, *, dry_run: bool = False) -> list[str]:
     Only where the tree is clean and its tip is what was handed in. Anything else stays, and is named.
     """
     board = ctx.ledger.board()
-    gone = []
-    for tree in ctx.worktrees.all():
-        if _is_done(ctx, board, tree) and (dry_run or _is_removed(ctx, tree)):
-            gone.append(tree.path)
+    done = [tree for tree in ctx.worktrees.all() if _is_done(ctx, board, tree)]
+    gone = [tree.path for tree in done if dry_run or _is_removed(ctx, tree)]
     if not dry_run:
         _prune_branches(ctx, board)
     return gone
 
 
 def _prune_branches(ctx: Context, board: Board) -> None:
-    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on."""
+    """Delete the branches of landed tasks that stand at what was handed in, and that no checkout is on.
+
+    What was finished without a merge queue hasn't landed as far as the ledger knows: its branch stays.
+    """
     for branch, head in ctx.repo.branches().items():
         found = TASK_IN.search(branch)
         task = board.task(TaskId(found[0])) if found else None
-        if task is None or task.merged_at is None or task.metadata.branch_name != branch or task.head != head:
-            continue
-        ctx.repo.delete_branch(branch, head)
+        if task is not None and task.landed is not None and task.head == head:
+            ctx.repo.delete_branch(branch, head)
+            if ctx.remote is not None:
+                ctx.repo.forget_branch(ctx.remote, branch, head)
 
 
 def _is_removed(ctx: Context, tree: Worktree) -> bool:
@@ -123,16 +125,12 @@ def _is_removed(ctx: Context, tree: Worktree) -> bool:
     except PwError as error:
         ctx.tell(f"kept worktree {tree.path}: {error.message}")
         return False
-    if tree.branch is not None and tree.head is not None:
-        ctx.repo.delete_branch(tree.branch, tree.head)
-        if ctx.remote is not None:
-            ctx.repo.forget_branch(ctx.remote, tree.branch, tree.head)
     return True
 
 
 def _is_done(ctx: Context, board: Board, tree: Worktree) -> bool:
     task = board.task(tree.own.task) if tree.own is not None and tree.own.task else None
-    if task is None or task.merged_at is None or tree.locked or not tree.present:
+    if task is None or task.merged_at is None or tree.locked:
         return False
     if tree.head != task.head or ctx.repo.inside(tree.path):
         ctx.tell(f"kept worktree {tree.path}: it isn't where {task.id} was handed in, or you are in it")

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
-from gitpw.domain.merge import Merge
 from gitpw.domain.operation import Register
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.errors import HeldError, OfflineError
@@ -87,29 +86,6 @@ def test_workers(cli: Cli, serve: Serve) -> None:
     run = serve("workers.unregister")
     assert cli("worker", "unregister", "bob").out == "unregistered bob\n"
     assert run.call_args.args[1] == "bob"
-
-
-def test_merge_list_counts_places(cli: Cli, serve: Serve) -> None:
-    """The first in line is number 1."""
-    one = Merge(
-        task_id=TaskId("task-001"),
-        worker_id=WorkerId("bob"),
-        branch_name="fix/task-001",
-        position=17,
-        queued_at=NOW,
-        updated_at=NOW,
-        claim=ClaimId("0" * 16),
-    )
-    serve("merges.merges", [one])
-    assert cli("merge", "list", "--json").data["merges"] == [one.public(1)]
-    assert cli("merge", "list").out.splitlines()[1].split() == [
-        "1",
-        "task-001",
-        "bob",
-        "queued",
-        "fix/task-001",
-        "-",
-    ]
 
 
 def test_log_in_words_and_as_events(cli: Cli, serve: Serve) -> None:

@@ -268,6 +268,17 @@ def test_what_is_on_the_base_already_is_recorded_as_far_as_it_is_still_queued() 
     assert not state.done(Land(landings=landing(1, 2))).changed
 
 
+def test_what_went_back_and_is_on_the_base_all_the_same_is_merged() -> None:
+    """Somebody merged it by hand: its owner is done with it."""
+    state = queue(3)
+    state.done(SendBack(back=(back(1),)))
+    state.done(Land(landings=landing(1)))
+    task = state.task("task-001")
+    assert (task.status, bool(task.merged_at), bool(task.completed_at)) == (TaskStatus.COMPLETED, True, True)
+    assert state.board.merges() == []
+    sound(state)
+
+
 def test_a_landing_can_be_announced_and_withdrawn() -> None:
     """In between the entry can neither be dropped, nor tried again, nor handed in anew."""
     state = queue(3)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitpw.app import open_context
+from gitpw.domain.ids import TaskId
+from gitpw.domain.operation import Complete
 from tests.faults.shop import furnish, keepsakes
 from tests.race.runner import Herd, Run, gathered
 from tests.support.git import clone, git, make_upstream, run
@@ -647,3 +650,24 @@ def test_mergers_of_many_clones_land_everything_once(team: Team) -> None:
     assert sorted(landed) == [f"task-{number:03d}" for number in range(1, 7)]
     assert team.subjects(before) == titles
     assert git("rev-parse", "main^{tree}", cwd=team.home) in team.runs()
+
+
+def test_without_a_queue_finished_work_keeps_its_branch(alone: Team) -> None:
+    """Nobody has merged it: its commits are nowhere else."""
+    alone.policy('[merge]\nmode = "none"\n')
+    task, tree = alone.start("one", "a.txt")
+    head = alone.change(tree, {"a.txt": "x\n"}, "one")
+    branch = git("branch", "--show-current", cwd=tree)
+    alone.pw("complete", cwd=tree)
+    alone.pw("gc")
+    assert git("rev-parse", branch, cwd=alone.work) == head
+    assert alone.pw("task", "show", task).data["task"]["mergedAt"]
+
+
+def test_what_the_ledger_says_is_never_an_option_of_git(team: Team) -> None:
+    """A head that is no commit's name goes back like one that is gone."""
+    team.finish("one", {"a.txt": "x\n"})
+    context = open_context(directory=str(team.work), worker="alice")
+    context.ledger.transact(Complete(task=TaskId("task-001"), head="--help", branch="--all"), context.me)
+    (back,) = team.pw("merge", check=1).data["returned"]
+    assert "can't be found" in back["detail"]

@@ -95,8 +95,13 @@ def test_the_rebased_head_is_pushed_checked_and_landed(work: Path, forge: LocalF
     """The host shows it late, checks exactly that commit, and shows it merged; then the branch goes."""
     forge.lag = 3
     seen: list[str] = []
-    looks = iter([None, [Check("ci", "pending")], [Check("ci", "success")], [Check("ci", "success")]])
-    forge.says = lambda commit: seen.append(commit) or next(looks)  # type: ignore[func-returns-value]
+    looks = iter([None, [Check("ci", "pending")], [Check("ci", "success")]])
+
+    def says(commit: str) -> list[Check] | None:
+        seen.append(commit)
+        return next(looks)
+
+    forge.says = says
     task, branch = finish(work, "one", {"a.txt": "x\n"})
     handed = tip(work, branch)
     other = clone(work.parent / "up.git", work.parent / "other")
@@ -157,7 +162,8 @@ def test_what_the_host_made_of_something_else_is_tested_as_it_is(work: Path, for
         blob = git("hash-object", "-w", "--stdin", cwd=bare)
         tree = git("ls-tree", "main", cwd=bare) + f"\n100644 blob {blob}\tbad.txt"
         (bare / "tree").write_text(f"{tree}\n")
-        made = git("commit-tree", _mktree(bare), "-p", "main", "-m", "rival", cwd=bare)
+        made_tree = git("-c", "alias.made=!git mktree <tree", "made", cwd=bare)
+        made = git("commit-tree", made_tree, "-p", "main", "-m", "rival", cwd=bare)
         git("update-ref", "refs/heads/main", made, cwd=bare)
 
     forge.before_merge = rival
@@ -166,13 +172,6 @@ def test_what_the_host_made_of_something_else_is_tested_as_it_is(work: Path, for
     assert "differs" in events
     assert done.frozen
     assert "red" in done.frozen
-
-
-def _mktree(bare: Path) -> str:
-    from tests.support.git import run as started
-
-    done = started(["sh", "-c", "git mktree <tree"], bare)
-    return done.out.strip()
 
 
 def test_the_hosts_own_queue_is_handed_over_to(work: Path, forge: LocalForge) -> None:
@@ -225,7 +224,11 @@ def test_what_an_interrupted_merger_pushed_is_taken_up(
 ) -> None:
     """The same commit isn't pushed and checked again."""
     task, branch = finish(work, "one", {"a.txt": "x\n"})
-    forge.says = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    forge.says = interrupted
     with pytest.raises(KeyboardInterrupt):
         run(work, forge)
     pushed = tip(work, branch)

@@ -66,7 +66,7 @@ class LocalForge:
         """Merge it if its head is that commit."""
         self.before_merge()
         request = self._now(self.requests[number])
-        if sha not in {request.shown} or self._tip(request.branch) != sha:
+        if sha != request.shown or self._tip(request.branch) != sha:
             raise FailedError(f"the head isn't {sha[:12]}")
         base = self._tip(request.base)
         merged = run(["git", "merge-tree", "--write-tree", base, sha], self.bare, check=False)
