@@ -126,7 +126,8 @@ def _landed(work: Path, events: Path) -> float:
     """Milliseconds between the end of the tests and the landing."""
     run(["git-pw", "merge", "--once", "--events", str(events)], cwd=work)
     at = {
-        one["event"]: datetime.fromisoformat(one["at"]) for one in map(json.loads, events.read_text().splitlines())
+        one["event"]: datetime.fromisoformat(one["at"])
+        for one in map(json.loads, events.read_text().splitlines())
     }
     return (at["landed"] - at["green"]).total_seconds() * 1000
 

@@ -124,7 +124,9 @@ class GitIntegrator:
     def _lacking(self, commits: Iterable[str]) -> set[str]:
         """Those of these commits that aren't here."""
         names = list(dict.fromkeys(commits))
-        told = self._told("cat-file", "--batch-check=%(objectname)", input="".join(f"{name}\n" for name in names).encode())
+        told = self._told(
+            "cat-file", "--batch-check=%(objectname)", input="".join(f"{name}\n" for name in names).encode()
+        )
         return {line.split()[0] for line in told.decode().splitlines() if line.endswith(" missing")}
 
     def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import os
 import pytest
 
 from gitpw.adapters.process import run

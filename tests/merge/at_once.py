@@ -26,7 +26,18 @@ from tests.race.crowd import short_lived
 from tests.race.herd import load
 
 WATCH = ("merge", "--watch", "--every", "1s", "--lease", "2s")
-KINDS: tuple[Kind, ...] = ("shared", "shared", "red", "rename", "mode", "plain", "plain", "plain", "plain", "plain")
+KINDS: tuple[Kind, ...] = (
+    "shared",
+    "shared",
+    "red",
+    "rename",
+    "mode",
+    "plain",
+    "plain",
+    "plain",
+    "plain",
+    "plain",
+)
 LASTS = 60.0
 """Seconds after which no more goes wrong."""
 
@@ -101,7 +112,7 @@ def play(seed: int, folder: Path) -> dict[str, Any]:
     bustle.go_on()
     found = verdict(world)
     return {
-        "seed": seed,
+        "play": f"seed {seed}, all at once",
         "landed": found.landed,
         "kills": bustle.kills,
         "stops": bustle.stops,

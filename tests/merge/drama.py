@@ -31,7 +31,17 @@ from tests.race.herd import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-KINDS: tuple[Kind, ...] = ("shared", "shared", "red", "clash", "clash", "rename", "mode", "fenced", *["plain"] * 5)
+KINDS: tuple[Kind, ...] = (
+    "shared",
+    "shared",
+    "red",
+    "clash",
+    "clash",
+    "rename",
+    "mode",
+    "fenced",
+    *["plain"] * 5,
+)
 JOBS = len(KINDS)
 TURNS = 500
 """Turns in which things go wrong; then they are given time to settle."""
@@ -111,9 +121,7 @@ class Drama:
 
     def merger(self, turn: int) -> None:
         """A merger that is awake takes a few steps."""
-        awake = [
-            name for name in MERGERS if name not in self.asleep and self.resting.get(name, 0) <= turn
-        ]
+        awake = [name for name in MERGERS if name not in self.asleep and self.resting.get(name, 0) <= turn]
         if not awake:
             return
         name = self.rng.choice(awake)
@@ -142,7 +150,9 @@ class Drama:
 
     def fate(self) -> Fate:
         """At a push, at a test, or at any step."""
-        what, most = self.rng.choice((("push --", 5), ("push --", 3), ("sh -c sh check.sh", 3), ("", 250), ("", 60)))
+        what, most = self.rng.choice(
+            (("push --", 5), ("push --", 3), ("sh -c sh check.sh", 3), ("", 250), ("", 60))
+        )
         how = self.rng.choice(("before", "after", "within", "within", "sleep", "sleep after"))
         return Fate(what, self.rng.randint(1, most), how)
 
@@ -332,7 +342,12 @@ def seizing(drama: Drama) -> None:
         task = world.task(board, job)
         held = task.claim is not None and task.merged_at is None
         entry = board.entry(job.task)
-        if job.kind == "fenced" and job.owner in {"ann", "ben", "cat"} and held and (entry is None or not entry.landing):
+        if (
+            job.kind == "fenced"
+            and job.owner in {"ann", "ben", "cat"}
+            and held
+            and (entry is None or not entry.landing)
+        ):
             world.seize(job)
 
 
@@ -379,7 +394,7 @@ def play(seed: int, folder: Path, without: str | None = None) -> dict[str, Any]:
         restore()
     found = verdict(world)
     return {
-        "seed": seed,
+        "play": f"seed {seed}",
         "landed": found.landed,
         "kills": drama.kills,
         "sleeps": drama.sleeps,

@@ -1,5 +1,7 @@
-"""Histories with the shapes that real ones have, made from a seed: branches of one to twelve commits that change,
-add, delete and rename files, flip modes and replace binaries, and often enough the same places as others do.
+"""Histories with the shapes that real ones have, made from a seed.
+
+Branches of one to twelve commits change, add, delete and rename files, flip modes and replace binaries, and often
+enough they do it in the same places as others.
 """
 
 from __future__ import annotations
@@ -21,7 +23,19 @@ FILES, BINARIES = 200, 60
 LENGTHS = (1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 6, 12)
 """Commits of a branch."""
 
-WORDS = "order basket price customer stock parcel refund invoice voucher session retry cache index queue".split()
+WORDS = (
+    "order",
+    "basket",
+    "price",
+    "customer",
+    "stock",
+    "parcel",
+    "refund",
+    "voucher",
+    "session",
+    "retry",
+    "queue",
+)
 
 
 class Branch(NamedTuple):
@@ -101,7 +115,11 @@ class History:
     def _path(self, tree: Tree, *, binary: bool) -> str:
         """A file, some more often than others."""
         paths = sorted(path for path in tree if path.endswith(".bin") == binary)
-        place = int(self.rng.paretovariate(self.heat)) if self.rng.random() < HOT else self.rng.randrange(len(paths))
+        place = (
+            int(self.rng.paretovariate(self.heat))
+            if self.rng.random() < HOT
+            else self.rng.randrange(len(paths))
+        )
         return paths[place % len(paths)]
 
     def _changed(self, kind: str, lines: list[bytes]) -> bytes:
@@ -130,6 +148,11 @@ class History:
             index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=blob), FileMode(mode)))
         who = pygit2.Signature("Dana Example", "dana@example.com", 1_700_000_000 + self.made * 60, 60)
         made = self.repo.create_commit(
-            None, who, who, f"{message}\n", index.write_tree(self.repo), [pygit2.Oid(hex=one) for one in parents]
+            None,
+            who,
+            who,
+            f"{message}\n",
+            index.write_tree(self.repo),
+            [pygit2.Oid(hex=one) for one in parents],
         )
         return str(made)

@@ -22,7 +22,7 @@ from tests.merge.world import World
 from tests.race.crowd import short_lived
 from tests.race.herd import load
 
-MOST = 100
+MOST = 70
 LASTING = ("push --", " fetch ", " worktree ", " checkout ", " clean ", "sh -c", "hash-object", "update-ref")
 """Programs whose work outlives the one who started them."""
 
@@ -76,7 +76,12 @@ def play(folder: Path, how: bytes, *, atomic: bool) -> dict[str, Any]:
     for job in [job for job in world.jobs.values() if not job.subjects]:
         del world.jobs[job.task]
     found = verdict(world)
-    return {"steps": steps, "landed": found.landed, "violations": world.violations + found.violations}
+    return {
+        "play": f"{len(steps)} steps",
+        "steps": steps,
+        "landed": found.landed,
+        "violations": world.violations + found.violations,
+    }
 
 
 def main() -> None:

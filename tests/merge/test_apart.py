@@ -26,7 +26,9 @@ cd "$ELSEWHERE" && git commit -q --allow-empty -m 'Faster' && git push -q origin
 
 
 @pytest.mark.parametrize("atomic", ["true", "false"])
-def test_base_that_moved_while_it_was_tested_is_built_upon_again(herd: Herd, tmp_path: Path, atomic: str) -> None:
+def test_base_that_moved_while_it_was_tested_is_built_upon_again(
+    herd: Herd, tmp_path: Path, atomic: str
+) -> None:
     """The direct push stays, and the task lands on top of it in the same run."""
     bare = make_upstream(tmp_path / "up.git", {"README.md": "A shop\n", "check.sh": FASTER})
     git("config", "receive.advertiseAtomic", atomic, cwd=bare)
@@ -52,5 +54,9 @@ def test_base_that_moved_while_it_was_tested_is_built_upon_again(herd: Herd, tmp
     git("commit", "-qm", "Say hello", cwd=tree)
     pw("complete", cwd=tree)
     pw("merge", "--once")
-    assert git("log", "--format=%s", "-3", "main", cwd=bare).split("\n") == ["Say hello", "Faster", "Set the rules"]
+    assert git("log", "--format=%s", "-3", "main", cwd=bare).split("\n") == [
+        "Say hello",
+        "Faster",
+        "Set the rules",
+    ]
     assert git("for-each-ref", "--format=%(refname)", "refs/heads", cwd=bare) == "refs/heads/main"

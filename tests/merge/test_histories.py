@@ -115,7 +115,9 @@ class Queue:
         answer = self.pw("merge", "--once")
         first = self.made - TOGETHER + 1
         landed = [int(str(one["taskId"])[5:]) - first for one in answer["landed"]]
-        back = [int(str(one["taskId"])[5:]) - first for one in answer["returned"] if one["state"] == "conflict"]
+        back = [
+            int(str(one["taskId"])[5:]) - first for one in answer["returned"] if one["state"] == "conflict"
+        ]
         return landed, sorted(back)
 
     def _point(self, branch: str, commit: str) -> None:

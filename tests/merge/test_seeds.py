@@ -5,21 +5,16 @@ See `drama` for what is real in it and what isn't. To play a seed again: `python
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.merge.drama import JOBS
+from tests.merge.reports import played, told
 
 pytestmark = [pytest.mark.fault, pytest.mark.race, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).parents[2]
 SEEDS = range(40)
 EACH = 4
 """Seeds that one process plays."""
@@ -28,30 +23,10 @@ SUSPECTS = {"swap": range(12), "token": range(12)}
 """The seeds among which a control must find something."""
 
 
-def played(*words: str) -> list[dict[str, Any]]:
-    """Play seeds in a process of their own; the reports."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.merge.drama", *words],
-        cwd=ROOT,
-        env=dict(os.environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def told(reports: list[dict[str, Any]]) -> str:
-    """What was violated, seed by seed."""
-    return "\n".join(f"seed {one['seed']}: {line}" for one in reports for line in one["violations"])
-
-
 @pytest.mark.parametrize("first", SEEDS[::EACH])
 def test_nothing_is_lost_landed_twice_or_left_behind(first: int) -> None:
     """Every landing was green on exactly its tree, once, in order; what isn't landed is with its owner; no litter."""
-    reports = played(*map(str, range(first, first + EACH)))
+    reports = played("drama", *map(str, range(first, first + EACH)))
     assert not told(reports), told(reports)
     assert [report["landed"] for report in reports] == [JOBS] * EACH
     sums: Counter[str] = sum((Counter(report) for report in map(numbers, reports)), Counter())
@@ -69,6 +44,6 @@ def numbers(report: dict[str, Any]) -> dict[str, int]:
 def test_harness_finds_what_a_missing_safety_does(control: str) -> None:
     """With the swap on the base taken out, or the fencing tokens, one of the same seeds violates something."""
     for seed in SUSPECTS[control]:
-        if told(played(str(seed), "--without", control)):
+        if told(played("drama", str(seed), "--without", control)):
             return
     pytest.fail(f"nothing was found without the {control}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pygit2
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gitpw.domain.board import Board
+    from gitpw.domain.task import Task
     from tests.merge.world import Job, World
 
 MERGERS_VERBS = {"freeze", "land", "landing", "merging", "return"}
@@ -60,7 +62,10 @@ def _base(world: World) -> Iterator[str]:
     log = (world.bare / "logs/refs/heads/main").read_text().splitlines()
     for line in log:
         old, new = line.split()[:2]
-        if set(old) != {"0"} and run(["git", "merge-base", "--is-ancestor", old, new], world.bare, check=False).exit:
+        if (
+            set(old) != {"0"}
+            and run(["git", "merge-base", "--is-ancestor", old, new], world.bare, check=False).exit
+        ):
             yield f"the base went from {old[:12]} to {new[:12]}, which hasn't got it"
         by_queue = new not in {*world.direct, *world.before}
         if by_queue and git("rev-parse", f"{new}^{{tree}}", cwd=world.bare) not in greens:
@@ -88,32 +93,43 @@ def _by_landing(world: World) -> list[str]:
 def _job(world: World, board: Board, job: Job, said: list[str]) -> Iterator[str]:
     """Landed whole, once, and after what it needs; or back with its owner, with a reason, and nothing of it landed."""
     task = world.task(board, job)
-    places = {text: _places(said, text) for text in {*job.subjects, *sum(job.heads.values(), []), *job.stale}}
-    for text in job.stale:
-        if places[text] and text not in job.subjects:
+    for text in set(job.stale) - set(job.subjects):
+        if _places(said, text):
             yield f"{text} landed although its claim was taken away"
     if task.merged_at is None:
-        if not job.given_up:
-            entry = board.entry(job.task)
-            yield f"{job.task} ({job.kind}) never landed: {task.status}, {entry and (entry.state, entry.detail)}"
-        if any(places.values()):
-            yield f"{job.task} isn't merged, but on the base"
+        yield from _not_landed(board, job, task, said)
         return
     wanted = job.heads.get(task.head or "", [])
     if not wanted:
         yield f"{job.task} landed as {task.head}, which nobody handed in"
-    for text in wanted:
-        if len(places[text]) != 1:
-            yield f"{text} is on the base {len(places[text])} times"
+    places = {text: _places(said, text) for text in wanted}
+    yield from (
+        f"{text} is on the base {len(found)} times" for text, found in places.items() if len(found) != 1
+    )
+    latest = max(job.heads, key=lambda head: len(job.heads[head]), default="")
     there = run(["git", "show", f"main:{job.file}"], world.bare, check=False).out
-    if there != job.content and task.head == max(job.heads, key=lambda head: len(job.heads[head]), default=""):
+    if there != job.content and task.head == latest:
         yield f"{job.file} on the base is {there!r}, not {job.content!r}"
-    mine = [place for text in wanted for place in places[text]]
+    mine = [place for found in places.values() for place in found]
+    yield from _in_order(world, task, mine, said)
+
+
+def _not_landed(board: Board, job: Job, task: Task, said: list[str]) -> Iterator[str]:
+    """Everybody mends what comes back, so only what was given up may not have landed."""
+    if not job.given_up:
+        entry = board.entry(job.task)
+        yield f"{job.task} ({job.kind}) never landed: {task.status}, {entry and (entry.state, entry.detail)}"
+    if any(_places(said, text) for text in (*job.subjects, *chain(*job.heads.values()))):
+        yield f"{job.task} isn't merged, but on the base"
+
+
+def _in_order(world: World, task: Task, mine: list[int], said: list[str]) -> Iterator[str]:
+    """What it needs came before it."""
     for name in task.dependencies:
-        needed = world.jobs[name]
-        theirs = [place for texts in needed.heads.values() for text in texts for place in _places(said, text)]
-        if mine and theirs and max(theirs) > min(mine) + (world.strategy == "merge"):
-            yield f"{job.task} landed before {name}, which it needs"
+        texts = chain(*world.jobs[name].heads.values())
+        theirs = [place for text in texts for place in _places(said, text)]
+        if mine and theirs and max(theirs) > min(mine):
+            yield f"{task.id} landed before {name}, which it needs"
 
 
 def _places(said: list[str], text: str) -> list[int]:
@@ -166,9 +182,17 @@ def _entries(bare: Path) -> Iterator[Entry]:
 def _left_behind(world: World, board: Board) -> Iterator[str]:
     """No refs, worktrees, locks, open operations or processes but those that belong there."""
     kept = {"refs/heads/main", LEDGER}
-    kept |= {f"refs/heads/{_branch(world, board, job)}" for job in world.jobs.values() if _may_stay(world, board, job)}
+    kept |= {
+        f"refs/heads/{_branch(world, board, job)}"
+        for job in world.jobs.values()
+        if _may_stay(world, board, job)
+    }
     yield from (f"{ref} is left on the upstream" for ref in _refs(world.bare) if ref not in kept)
-    yield from (f"{claim.task} still has locks" for claim in board.claims() if _is_merged(world, board, str(claim.task)))
+    yield from (
+        f"{claim.task} still has locks"
+        for claim in board.claims()
+        if _is_merged(world, board, str(claim.task))
+    )
     if board.line.merger is not None:
         yield f"{board.line.merger.worker} still runs the queue"
     yield from (f"{path} is left" for path in world.folder.rglob("*.lock") if path.name != "store.lock")
@@ -205,9 +229,15 @@ def _left_in(world: World, board: Board, clone: Path) -> Iterator[str]:
     stays = {_branch(world, board, job) for job in world.jobs.values() if _may_stay(world, board, job)}
     keeps |= {f"{kind}/{name}" for name in stays for kind in ("refs/heads", "refs/remotes/origin")}
     fetches = clone.name in {"desk", "attic"}  # whoever fetches has what was there then, until they prune
-    left = [ref for ref in _refs(clone) if ref not in keeps and not (fetches and ref.startswith("refs/remotes/"))]
+    left = [
+        ref for ref in _refs(clone) if ref not in keeps and not (fetches and ref.startswith("refs/remotes/"))
+    ]
     yield from (f"{ref} is left in {clone.name}" for ref in left)
-    trees = [line[9:] for line in git("worktree", "list", "--porcelain", cwd=clone).splitlines() if line[:9] == "worktree "]
+    trees = [
+        line[9:]
+        for line in git("worktree", "list", "--porcelain", cwd=clone).splitlines()
+        if line[:9] == "worktree "
+    ]
     for tree in trees[1:]:
         name = tree.rpartition("/")[2]
         may = name in world.jobs and _may_stay(world, board, world.jobs[name])  # type: ignore[index]

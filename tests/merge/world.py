@@ -103,7 +103,9 @@ class World:
     def set_up(self, kinds: Sequence[Kind]) -> None:
         """Make the repositories, and add a task of each of these kinds."""
         lines = "".join(f"line {number}\n" for number in range(SPOTS * APART))
-        files: dict[str, str | bytes] = {f"old/{number}.txt": f"{lines}{number}\n" for number in range(1, len(kinds) + 1)}
+        files: dict[str, str | bytes] = {
+            f"old/{number}.txt": f"{lines}{number}\n" for number in range(1, len(kinds) + 1)
+        }
         files |= {"README.md": "A shop\n", "check.sh": CHECK, "shared/common.txt": lines}
         make_upstream(self.bare, files, commits=1)
         git("config", "core.logAllRefUpdates", "true", cwd=self.bare)
@@ -141,7 +143,9 @@ class World:
             self.jobs[task] = job
             priority = self.rng.choice((1, 3, 3, 3, 5))
             files = (job.file,) if kind == "fenced" else ()
-            new.append(NewTask(title=f"Task {number}", priority=priority, after=tuple(job.after), files=files))
+            new.append(
+                NewTask(title=f"Task {number}", priority=priority, after=tuple(job.after), files=files)
+            )
         add_tasks(open_context(directory=str(desk), worker="ann"), new)
 
     # what is where
@@ -174,7 +178,12 @@ class World:
 
     def env(self, worker: str, host: str = "desk") -> dict[str, str]:
         """What a git-pw process sees of the world."""
-        own = {"GITPW_WORKER": worker, "GITPW_HOST": host, "PW_RECORD": str(self.record), "PW_FLAKY": self.flaky}
+        own = {
+            "GITPW_WORKER": worker,
+            "GITPW_HOST": host,
+            "PW_RECORD": str(self.record),
+            "PW_FLAKY": self.flaky,
+        }
         return {**os.environ, **own}
 
     def count(self, what: str) -> None:
@@ -194,7 +203,9 @@ class World:
 
     # commands
 
-    def pw(self, place: Path, worker: str, *words: str, check: int | None = None) -> tuple[int, dict[str, Any]]:
+    def pw(
+        self, place: Path, worker: str, *words: str, check: int | None = None
+    ) -> tuple[int, dict[str, Any]]:
         """Run a command to its end."""
         host = place.name if place.parent == self.folder else "desk"
         status, data = self.stage.call(words, place, self.env(worker, host))
