@@ -124,8 +124,9 @@ def play(seed: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Play the seeds that are named."""
+    seeds = [int(word) for word in sys.argv[1:]]
     load()
-    for seed in map(int, sys.argv[1:]):
+    for seed in seeds:
         with short_lived() as folder:
             sys.stdout.write(json.dumps(play(seed, folder / str(seed))) + "\n")
 
