@@ -53,6 +53,8 @@ LONG = 400.0
 """Seconds that a suspended merger sleeps: longer than its lease and the tolerated skew."""
 
 MOST_KILLS, MOST_SLEEPS = 6, 3
+FASTER = 0.15
+"""How often somebody pushes to the base just before a merger does."""
 
 MERGERS = ("m0", "m1", "m2")
 
@@ -170,6 +172,8 @@ class Drama:
 
     def order(self, player: Player, turn: int) -> bytes | None:
         """What happens to it at this step; None where it falls asleep before it."""
+        if ":refs/heads/main" in (player.at or "") and self.rng.random() < FASTER:
+            trivial(self)
         if self.dying.pop(player.name, False):
             return self.struck(player, turn, "before")
         fate = self.fates.get(player.name)

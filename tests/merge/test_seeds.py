@@ -19,7 +19,7 @@ SEEDS = range(40)
 EACH = 4
 """Seeds that one process plays."""
 
-SUSPECTS = {"swap": range(12), "token": range(12)}
+SUSPECTS = {"swap": range(6), "token": range(6)}
 """The seeds among which a control must find something."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import pygit2
@@ -99,17 +98,17 @@ def _job(world: World, board: Board, job: Job, said: list[str]) -> Iterator[str]
     if task.merged_at is None:
         yield from _not_landed(board, job, task, said)
         return
-    wanted = job.heads.get(task.head or "", [])
-    if not wanted:
+    handed = job.heads.get(task.head or "")
+    if handed is None:
         yield f"{job.task} landed as {task.head}, which nobody handed in"
-    places = {text: _places(said, text) for text in wanted}
+        return
+    places = {text: _places(said, text) for text in handed.subjects}
     yield from (
         f"{text} is on the base {len(found)} times" for text, found in places.items() if len(found) != 1
     )
-    latest = max(job.heads, key=lambda head: len(job.heads[head]), default="")
     there = run(["git", "show", f"main:{job.file}"], world.bare, check=False).out
-    if there != job.content and task.head == latest:
-        yield f"{job.file} on the base is {there!r}, not {job.content!r}"
+    if there != handed.content:
+        yield f"{job.file} on the base is {there!r}, not {handed.content!r}"
     mine = [place for found in places.values() for place in found]
     yield from _in_order(world, task, mine, said)
 
@@ -119,17 +118,21 @@ def _not_landed(board: Board, job: Job, task: Task, said: list[str]) -> Iterator
     if not job.given_up:
         entry = board.entry(job.task)
         yield f"{job.task} ({job.kind}) never landed: {task.status}, {entry and (entry.state, entry.detail)}"
-    if any(_places(said, text) for text in (*job.subjects, *chain(*job.heads.values()))):
+    if any(_places(said, text) for text in (*job.subjects, *_texts(job))):
         yield f"{job.task} isn't merged, but on the base"
 
 
 def _in_order(world: World, task: Task, mine: list[int], said: list[str]) -> Iterator[str]:
     """What it needs came before it."""
     for name in task.dependencies:
-        texts = chain(*world.jobs[name].heads.values())
-        theirs = [place for text in texts for place in _places(said, text)]
+        theirs = [place for text in _texts(world.jobs[name]) for place in _places(said, text)]
         if mine and theirs and max(theirs) > min(mine):
             yield f"{task.id} landed before {name}, which it needs"
+
+
+def _texts(job: Job) -> list[str]:
+    """The subjects of all that was ever handed in."""
+    return [text for handed in job.heads.values() for text in handed.subjects]
 
 
 def _places(said: list[str], text: str) -> list[int]:

@@ -10,7 +10,7 @@ import os
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pygit2
 
@@ -49,9 +49,16 @@ OWNERS = ("ann", "ben", "cat")
 Kind = Literal["plain", "shared", "red", "clash", "rename", "mode", "fenced"]
 
 
+class Handed(NamedTuple):
+    """What was handed in: the subjects of its commits, and what the task's own file holds."""
+
+    subjects: list[str]
+    content: str
+
+
 @dataclass
 class Job:
-    """A task as its owner sees it; `heads` are the subjects of the commits of each head that was handed in."""
+    """A task as its owner sees it; `heads` is what was handed in, by its last commit."""
 
     task: TaskId
     kind: Kind
@@ -60,7 +67,7 @@ class Job:
     after: list[TaskId] = field(default_factory=list)
     commits: int = 1
     subjects: list[str] = field(default_factory=list)
-    heads: dict[str, list[str]] = field(default_factory=dict)
+    heads: dict[str, Handed] = field(default_factory=dict)
     content: str = ""
     given_up: bool = False
     moved: bool = False
@@ -290,7 +297,7 @@ class World:
 
     def hand_in(self, job: Job) -> None:
         """Complete; a task that is landing just now can't be."""
-        job.heads[git("rev-parse", "HEAD", cwd=job.tree)] = list(job.subjects)
+        job.heads[git("rev-parse", "HEAD", cwd=job.tree)] = Handed(list(job.subjects), job.content)
         status, data = self.pw(job.tree, job.owner, "complete")
         if job.stale and status == 1 and data["hint"] == "fetch it and look":
             git("fetch", "-q", "origin", cwd=job.tree)
@@ -343,9 +350,9 @@ class World:
             for name, content in edit.items():
                 path = place / name
                 path.parent.mkdir(exist_ok=True)
-                path.unlink() if content is None else path.write_bytes(content)
+                path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
             git("add", "-A", cwd=place)
-            git("commit", "-qm", f"direct.{len(self.direct)}", cwd=place)
+            git("commit", "-q", "--allow-empty", "-m", f"direct.{len(self.direct)}", cwd=place)
             if run(["git", "push", "-q", "origin", "HEAD:main"], place, check=False).exit == 0:
                 break
         self.direct.append(git("rev-parse", "HEAD", cwd=place))
