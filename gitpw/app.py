@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
+from gitpw.errors import PwError
 
 if TYPE_CHECKING:
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.server import ServerHooks
     from gitpw.domain.policy import Policy
+    from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.services.gate import Gate
     from gitpw.services.ports import Context, Workshop
+
+T = TypeVar("T")
 
 
 def open_context(
@@ -26,13 +34,18 @@ def open_context(
     beginning: bool = False,
     pushes: bool = False,
     dry_run: bool = False,
+    lenient: bool = False,
+    policy: Policy | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Context:
     """Everything that a command needs; raises `NoRepoError` and `ConfigError`.
 
+    The rules are those in the root of the checkout, unless a `policy` is given.
+
     With `need_ledger`, a repository without a ledger is refused, and a fresh clone joins the remote's by itself.
     `beginning` is for `init`: the remote's ledger is meant even while this machine still has one of its own.
-    With `dry_run` everything is decided and nothing is changed. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
+    With `dry_run` everything is decided and nothing is changed. `lenient` is for commands that repair: what can't be
+    read doesn't stop them, and is told in the context. `pushes` says that the command will change the ledger, and a connection is opened while the rest is imported.
     """
     repo = GitRepo.discover(directory)
     likely = remote or _remote(repo, None)
@@ -46,8 +59,81 @@ def open_context(
         beginning=beginning,
         likely=likely,
         dry_run=dry_run,
+        lenient=lenient,
+        policy=policy,
         tell=tell,
     )
+
+
+def find_span(
+    *, directory: str | None, base: str | None, head: str | None, branch: str | None
+) -> tuple[GitCommits, Span, Policy] | None:
+    """The commits that a check is about, and the rules that they are judged by; None where there are none.
+
+    By name, by what a CI system says in the environment, or those that the base branch doesn't have.
+    """
+    from gitpw.adapters.ci import detect
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.span import Finder
+
+    repo = GitRepo.discover(directory)
+    found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
+    return None if found is None else (GitCommits(repo), *found)
+
+
+def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
+    """The repository that receives a push, with what is in quarantine."""
+    from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.objects import GitObjects
+    from gitpw.services.gate import Gate
+
+    repo = GitRepo.discover(directory)
+
+    def policy_at(commit: str) -> Policy:
+        from gitpw.adapters.span import policy_at as read
+
+        return read(repo, commit)
+
+    return Gate(
+        objects=GitObjects(repo),
+        commits=GitCommits(repo),
+        repo=repo,
+        clock=SystemClock(),
+        policy_at=policy_at,
+        tell=tell,
+    )
+
+
+def open_server(directory: str | None) -> ServerHooks:
+    """The hooks of a bare repository that people push to."""
+    from gitpw.adapters.server import ServerHooks
+
+    return ServerHooks(GitRepo.discover(directory))
+
+
+def free_at_a_glance() -> bool:
+    """Whether what is staged here is free to be committed, by what is written down for the hooks alone.
+
+    False is no verdict. Nothing that is slow to import is needed for it.
+    """
+    from gitpw.adapters.checkout import GitCheckout
+    from gitpw.adapters.process import detach
+    from gitpw.adapters.sheet import known
+    from gitpw.domain.checkout import considered
+    from gitpw.domain.glance import plainly_free
+
+    repo = GitRepo.discover()
+    found = known(Path(repo.common_dir, "pw"))
+    if found is None:
+        return False
+    worker = os.environ.get("GITPW_WORKER") or found.sheet.worker
+    own = considered(GitCheckout(repo.git_dir).own(), worker, linked=repo.git_dir != repo.common_dir)
+    if not plainly_free(found.listing, found.sheet, own, repo.staged()):
+        return False
+    if found.old > found.sheet.age / 3:
+        detach([sys.argv[0], "hook", "refresh"])
+    return True
 
 
 def _assembled(
@@ -60,25 +146,35 @@ def _assembled(
     beginning: bool,
     likely: str | None,
     dry_run: bool,
+    lenient: bool,
+    policy: Policy | None,
     tell: Callable[[str], None],
 ) -> Context:
     """The rest, with what is slow to import."""
     from gitpw.adapters.checkout import GitCheckout
     from gitpw.adapters.clock import SystemClock
+    from gitpw.adapters.conflicts import GitConflicts
     from gitpw.adapters.files import OwnFiles
     from gitpw.adapters.hooks import GitHooks
     from gitpw.adapters.identity import host_name, identify
+    from gitpw.adapters.modes import modes_of
     from gitpw.adapters.policy import load_policy
+    from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
+    from gitpw.adapters.provision import GitProvision
+    from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
+    from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
 
-    policy = load_policy(repo.root)
+    faults: dict[str, PwError] | None = {} if lenient else None
+    if policy is None:
+        policy = _tried("rules", lambda: load_policy(repo.root), Policy(), faults)
     checkout = GitCheckout(repo.git_dir)
     clock = SystemClock()
     host = host_name(os.environ)
@@ -90,7 +186,7 @@ def _assembled(
     journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
-    at_home = _begun_here(mine)
+    at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
@@ -110,9 +206,14 @@ def _assembled(
         repo=repo,
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        conflicts=GitConflicts(repo),
+        provision=GitProvision(repo),
         hooks=GitHooks(repo),
+        probe=HookProbe(repo),
         files=OwnFiles(repo, folder, policy, far),
+        modes=lambda path: modes_of(repo, path),
         policy=policy,
+        rules=GitRules(repo, far, folder),
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,
@@ -122,8 +223,21 @@ def _assembled(
         dry_run=dry_run,
         joined=joined,
         environment=os.environ,
+        faults=faults or {},
+        far=far,
         workshop=lambda: _workshop(repo),
     )
+
+
+def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, PwError] | None) -> T:
+    """What an attempt gives; where that can't be read and faults are kept, something else."""
+    try:
+        return attempt()
+    except PwError as error:
+        if faults is None:
+            raise
+        faults[name] = error
+        return otherwise
 
 
 def _workshop(repo: GitRepo) -> Workshop:
@@ -154,7 +268,7 @@ def _check_beginning(repo: GitRepo, chosen: str | None) -> None:
     if repo.root is None:
         raise InvalidError(
             "a bare repository needs no set-up",
-            hint="run 'git pw init' in a clone of it, or in one of its worktrees",
+            hint="run 'git pw init' in a clone; 'git pw init --server' guards what is pushed to here",
         )
     remotes = repo.remotes()
     if chosen is None and remotes:

@@ -1,6 +1,7 @@
-"""What a checkout remembers, in files of its own git dir: `pw/place` and `pw/claims.json`.
+"""What a checkout remembers, in files of its own git dir: `pw/place`, `pw/claims.json` and `pw/own`.
 
-In the main checkout the git dir is the common one, whose `pw` folder holds the store as well.
+In the main checkout the git dir is the common one, whose `pw` folder holds the store as well. `own` says for the
+shims, in words that the shell can read, what claims.json says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitpw.adapters.disk import locked, read, replace
 from gitpw.domain.checkout import Own
 from gitpw.domain.ids import HEX, TASK, WORKER, ClaimId, TaskId, WorkerId
-from gitpw.errors import FailedError
+from gitpw.errors import FailedError, PwError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ class GitCheckout:
     def __init__(self, git_dir: str) -> None:
         self._folder = Path(git_dir, "pw")
         self._claims = str(self._folder / "claims.json")
+        self._own = str(self._folder / "own")
         self._lock = str(self._folder / "claims.lock")
 
     def place(self) -> str:
@@ -40,7 +42,10 @@ class GitCheckout:
 
     def own(self) -> list[Own]:
         """The claims of this checkout, oldest first; what can't be read counts as none."""
-        return _parsed(read(self._claims)) or []
+        found = _parsed(read(self._claims)) or []
+        if (read(self._own) or b"") != _lines(found):
+            self._heal()
+        return found
 
     def remember(self, own: Own) -> None:
         """Add a claim, in place of the one of the same id or an earlier one of the same task."""
@@ -77,10 +82,27 @@ class GitCheckout:
 
     def _write(self, claims: Sequence[Own]) -> None:
         """No file where there are no claims: so the hooks know without reading it."""
+        self._write_own(claims)
         if claims:
             replace(self._claims, json.dumps([one._asdict() for one in claims], indent=1).encode() + b"\n")
         else:
             Path(self._claims).unlink(missing_ok=True)
+
+    def _write_own(self, claims: Sequence[Own]) -> None:
+        if claims:
+            replace(self._own, _lines(claims))
+        else:
+            Path(self._own).unlink(missing_ok=True)
+
+    def _heal(self) -> None:
+        """Let `own` say what claims.json says: a writer was killed between the two, or is older than `own`."""
+        with suppress(PwError, OSError), locked(self._lock):
+            self._write_own(_parsed(read(self._claims)) or [])
+
+
+def _lines(claims: Sequence[Own]) -> bytes:
+    """One line for each claim: its id, token, task or `--`, worker; none of them has a space in it."""
+    return "".join(f"{one.claim} {one.token} {one.task or '--'} {one.worker}\n" for one in claims).encode()
 
 
 def _place(file: str) -> str | None:

@@ -9,14 +9,15 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from gitpw.adapters.disk import read, replace
-from gitpw.adapters.process import CLEAN, Finished, complaint, run
+from gitpw.adapters.process import CLEAN, Finished, Lingering, complaint, linger, run
+from gitpw.domain.change import Change
 from gitpw.errors import ConfigError, FailedError, NoRepoError, PwError
 
 SHAPE = re.compile(
@@ -40,6 +41,9 @@ BUSY = re.compile(
 
 TRIES_LAST = 10.0
 """Seconds."""
+
+HEADS_PATIENCE = 10.0
+"""Seconds that a remote has to say which branches it has."""
 
 CHAINED_ONLY = "GITPW_CHAINED_ONLY"
 """Tells our shims to run what they are chained to, and not git pw."""
@@ -164,15 +168,23 @@ class GitRepo:
 
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
+        return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", self.default_refs(remote)[-1])
+
+    def default_refs(self, remote: str | None) -> list[str]:
+        """The refs that lead to the default branch: those looked for in vain, a symbolic one, the branch's at last."""
         spaces = [f"refs/remotes/{remote}/", "refs/heads/"] if remote is not None else ["refs/heads/"]
         wanted = [space + name for space in spaces for name in ("HEAD", "main", "master")]
         done = self.git("for-each-ref", "--format=%(refname)%00%(symref)", *wanted)
         found = dict(line.split("\0") for line in os.fsdecode(done.out).splitlines())
-        for name in wanted:
+        for at, name in enumerate(wanted, 1):
             if name in found:
-                space = next(space for space in spaces if name.startswith(space))
-                return (found[name] or name).removeprefix(space)
-        return self.branch() or "main"
+                return [*wanted[:at], *([found[name]] if found[name] else [])]
+        return [*wanted, "HEAD", f"refs/heads/{self.branch() or 'main'}"]
+
+    def file_at(self, revision: str, path: str) -> bytes | None:
+        """What a file was in a revision; None where it has none."""
+        done = self.git("cat-file", "blob", f"{revision}:{path}")
+        return None if done.status else done.out
 
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
@@ -197,7 +209,7 @@ class GitRepo:
 
     def changed(self, base: str, head: str) -> list[str]:
         """The files that differ between two commits, both ends of a rename."""
-        return _names(self._told("diff-tree", "-r", *PLAIN, "--end-of-options", base, head))
+        return _names(self._told("diff-tree", "-r", "--name-only", *PLAIN, "--end-of-options", base, head))
 
     def own_changes(self, head: str, tip: str, base: str | None) -> list[str]:
         """The files in which the work up to `head` differs from what it was built on: a base branch now at `tip`.
@@ -234,27 +246,80 @@ class GitRepo:
 
         In a merge, those that differ from all parents: the others only bring in what is there already.
         """
-        # An index file named relative to the root means the same here: git starts hooks in the root.
-        env = {"GIT_INDEX_FILE": os.environ.get("GIT_INDEX_FILE")}
-        found = _names(self._told("diff", "--cached", *PLAIN, env=env))
-        for parent in (read(str(Path(self.git_dir, "MERGE_HEAD"))) or b"").decode().split():
-            differing = set(_names(self._told("diff-index", "--cached", *PLAIN, parent, "--", env=env)))
+        found = _names(self._told(*STAGED, "--name-only", env=self._index()))
+        for parent in self._merged():
+            differing = set(_names(self._told(*STAGED, "--name-only", parent, env=self._index())))
             found = [name for name in found if name in differing]
         return found
 
-    def new_files(self, head: str, remote: str) -> list[str]:
-        """The files that commits change which no remote-tracking ref of that remote contains.
+    def staged_changes(self, files: Collection[str]) -> list[Change]:
+        """These staged files as the index has them."""
+        out = self._told(*STAGED, *RAW, env=self._index())
+        return [Change("", file, new) for _, _, new, file in _raw(out) if file in files]
 
-        A merge counts where it differs from all its parents. Of a remote that nothing is known of, all others stand
-        in: the whole history isn't new because a URL is.
+    def new_commits(self, heads: Iterable[str], remote: str, there: Iterable[str]) -> list[str]:
+        """The commits that some heads (commits, tags) bring to a remote, newest first.
+
+        New is what neither the remote's remote-tracking refs contain nor what is `there` now, as far as it is here.
+        Of a remote that nothing is known of, all others stand in: the whole history isn't new because a URL is. Where
+        there are none at all, as in a bare clone, it is asked. Where a shallow history is cut off, all came from a remote.
         """
-        known = self.git("for-each-ref", "--count=1", f"refs/remotes/{remote}/").out
-        space = f"--remotes={remote}" if known else "--remotes"
-        commits = self._told("rev-list", "--not", space, "--not", "--end-of-options", head)
+        shallow = (read(str(Path(self.common_dir, "shallow")), 1 << 30) or b"").decode().split()
+        known = [*there, *shallow]
+        spaces = (f"refs/remotes/{remote}/", "refs/remotes/")
+        space = next((space for space in spaces if self._told("for-each-ref", "--count=1", space)), None)
+        if space is None:
+            known += self._heads_of(remote)
+        # What isn't here stays there: a partial clone would fetch it only to find that it is missing.
+        lenient = ("--missing=allow-any", "--ignore-missing")
+        options = (*lenient, "--stdin", "--not", *([f"--glob={space}"] if space else []))
+        lines = _lines([*heads, *(f"^{commit}" for commit in known)])
+        return self._told("rev-list", *options, input=lines).decode().split()
+
+    def files_of(self, commits: Sequence[str]) -> list[str]:
+        """The files that some commits change; a merge counts where it differs from all its parents."""
         if not commits:
             return []
-        merges = ("--stdin", "-r", "--root", "-c", "--no-commit-id")
-        return _names(self._told("diff-tree", *merges, *PLAIN, input=commits))
+        options = ("--no-commit-id", "--name-only")
+        return _names(self._told(*EACH, *options, *PLAIN, input=_lines(commits)))
+
+    def changes(self, commits: Sequence[str], files: Collection[str]) -> list[Change]:
+        """What each of some commits makes of these files, if it changes them at all."""
+        out = self._told(*EACH, *RAW, *PLAIN, *_limited(files), input=_lines(commits))
+        return [Change(commit, file, new) for commit, _, new, file in _raw(out) if file in files]
+
+    def brought_in(self, tip: str, changes: Iterable[Change]) -> set[Change]:
+        """Those changes that make of a file exactly what the branch that ends at `tip` has.
+
+        Or what it had at some point since the change's own branch left it: who brought that in, by squashing or
+        picking, did so before it went on. What was there earlier doesn't count: to go back to it is a change.
+        """
+        changes = set(changes)
+        there = self._contents(tip, {change.file for change in changes})
+        rest: dict[str, set[Change]] = {}
+        for change in changes:
+            if change.content != there.get(change.file, ""):
+                rest.setdefault(change.commit, set()).add(change)
+        for commit, group in rest.items():
+            since = [f"{commit}^@"] if commit else ["HEAD", *self._merged()]
+            had = self._history(tip, since, {change.file for change in group})
+            changes -= {change for change in group if (change.file, change.content) not in had}
+        return changes
+
+    def outside(self, commits: Sequence[str], branch: str) -> set[str]:
+        """Those commits that a local branch doesn't contain; all of them where there is no such branch."""
+        done = self.git("rev-list", "--stdin", input=_lines([*commits, f"^refs/heads/{branch}"]))
+        return set(commits) if done.status else set(commits) & set(done.out.decode().split())
+
+    def leads_to(self, remote: str, url: str) -> bool:
+        """Whether a remote, by name or URL, is the repository at a URL, however that is written."""
+        from gitpw.adapters.url import place
+
+        known = {remote}
+        for which in ((), ("--push",)):
+            done = self.git("remote", "get-url", *which, "--all", "--", remote)
+            known |= set(os.fsdecode(done.out).splitlines())
+        return place(url, self.folder) in {place(one, self.folder) for one in known}
 
     def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
         """Bring the remote-tracking ref of one branch up to date; False where that can't be done in time."""
@@ -272,6 +337,36 @@ class GitRepo:
                 stamp.parent.mkdir(parents=True, exist_ok=True)
                 replace(str(stamp), b"")
         return done.status == 0
+
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Lingering | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them.
+
+        It goes on whether it is waited for or not, so what takes long is there the next time. None where there is
+        nothing to fetch.
+        """
+        if remote not in self.remotes() or not branches:
+            return None
+        quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        # As patterns, since git refuses to fetch anything at all where one plain name isn't there.
+        specs = [f"+refs/heads/{name}*:refs/remotes/{remote}/{name}*" for name in branches]
+        words = ["git", *quietly, "fetch", *options, "--", remote, *specs]
+        env = {**self.environment, "GIT_TERMINAL_PROMPT": "0"}
+        return linger(words, cwd=self.common_dir if self.root is None else self.root, env=env)
+
+    def tips(self, refs: Sequence[str]) -> dict[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+        if not refs:
+            return {}
+        done = self.git("for-each-ref", "--format=%(refname)%00%(objectname)", "--", *refs)
+        found = (line.partition("\0") for line in os.fsdecode(done.out).splitlines())
+        wanted = set(refs)
+        return {name: tip for name, _, tip in found if name in wanted}
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
+        done = self.git("merge-base", "--end-of-options", one, two)
+        return None if done.status else done.out.decode().strip()
 
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since the remote-tracking ref was last brought up to date, by us or by anybody, if known."""
@@ -341,18 +436,23 @@ class GitRepo:
     def exclude(self, template: str) -> bool:
         """Keep worktrees made by this template out of `git status`; False where nothing had to be done."""
         pattern = _pattern(template)
+        if pattern is None or self.excludes(template):
+            return False
         file = Path(self.common_dir, "info", "exclude").resolve()
         lines = (read(str(file)) or b"").decode(errors="surrogateescape")
-        root = self.main_root()
-        if pattern is None or root is None or pattern in lines.splitlines():
-            return False
-        example = pattern.strip("/").replace("\\", "").replace("*", "0")
-        if run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0:
-            return False
         title = EXCLUDE_TITLE if lines.endswith("\n") or not lines else f"\n{EXCLUDE_TITLE}{UNENDED}"
         file.parent.mkdir(exist_ok=True)
         replace(str(file), f"{lines}{title}\n{pattern}\n".encode(errors="surrogateescape"))
         return True
+
+    def excludes(self, template: str) -> bool:
+        """Whether worktrees made by this template are out of `git status`, or outside of the repository."""
+        pattern, root = _pattern(template), self.main_root()
+        lines = (read(str(Path(self.common_dir, "info", "exclude"))) or b"").decode(errors="surrogateescape")
+        if pattern is None or root is None or pattern in lines.splitlines():
+            return True
+        example = pattern.strip("/").replace("\\", "").replace("*", "0")
+        return run(["git", "check-ignore", "-q", "--", f"{example}/x"], cwd=root, env=CLEAN).status == 0
 
     def unexclude(self) -> bool:
         """Take out what `exclude` put in."""
@@ -403,8 +503,39 @@ class GitRepo:
         """What git prints; raises `FailedError` with its words."""
         done = self.git(*args, input=input, env=env)
         if done.status:
-            raise FailedError(f"git {args[0]} failed: {complaint(done.err)}")
+            verb = next(word for word in args if not word.startswith("-"))
+            raise FailedError(f"git {verb} failed: {complaint(done.err)}")
         return done.out
+
+    @lru_cache(maxsize=1)  # noqa: B019 - a repository lasts as long as its command
+    def _heads_of(self, remote: str) -> list[str]:
+        """The commits at which the remote's branches are; none where it doesn't say so in time."""
+        words = ("ls-remote", "--heads", "--", remote)
+        done = self.git(*words, env={"GIT_TERMINAL_PROMPT": "0"}, timeout=HEADS_PATIENCE)
+        return (
+            [line.split("\t")[0] for line in os.fsdecode(done.out).splitlines()] if done.status == 0 else []
+        )
+
+    def _index(self) -> dict[str, str | None]:
+        """The index that git made for this commit; named relative to the root, it means the same here."""
+        return {"GIT_INDEX_FILE": os.environ.get("GIT_INDEX_FILE")}
+
+    def _merged(self) -> list[str]:
+        """The commits that are being merged, HEAD left out."""
+        return (read(str(Path(self.git_dir, "MERGE_HEAD"))) or b"").decode().split()
+
+    def _contents(self, tip: str, files: Collection[str]) -> dict[str, str]:
+        """Mode and object name of those of the files that a commit has."""
+        out = self._told("ls-tree", "-r", "-z", "--full-tree", tip, *_limited(files))
+        entries = (os.fsdecode(line).partition("\t") for line in out.split(b"\0") if line)
+        return {file: _content(*told.split()[::2]) for told, _, file in entries if file in files}
+
+    def _history(self, tip: str, since: Sequence[str], files: Collection[str]) -> set[tuple[str, str]]:
+        """Files as a branch's own line of commits had them from where the commits `since` left it."""
+        options = ("-m", "--first-parent", "--format=", "--no-follow", "--no-show-signature", *RAW, *PLAIN)
+        paths = _limited(files) or ("--",)
+        done = self.git("--literal-pathspecs", "log", *options, tip, "--not", *since, *paths)
+        return {(file, content) for _, *contents, file in _raw(done.out) for content in contents}
 
     def _stamp(self, remote: str, branch: str) -> Path:
         from urllib.parse import quote
@@ -429,15 +560,29 @@ class GitRepo:
         return not heads.isdisjoint({os.fsencode(f"ref: {ref}\n"), os.fsencode(f"{ref}\n"), os.fsencode(ref)})
 
 
-PLAIN = ("--name-only", "-z", "--no-renames", "--ignore-submodules=none")
-"""Names as they are, whatever the user's configuration says of diffs."""
+PLAIN = ("-z", "--no-renames", "--ignore-submodules=none")
+"""Both ends of a rename, submodules too, and names as they are, whatever the user's configuration says of diffs."""
+
+RAW = ("--raw", "--no-abbrev")
+STAGED = ("diff", "--cached", *PLAIN)
+EACH = ("--literal-pathspecs", "diff-tree", "--stdin", "-r", "--root", "-c")
+"""What each of the commits on standard input changes; the merges, against all parents."""
+
+MANY = 500
+"""Files that are too many for a command line."""
 
 
-def changes(root: str, env: dict[str, str | None]) -> list[str]:
-    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`."""
-    options = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
-    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env)
-    if done.status:
+def changes(
+    root: str, env: dict[str, str | None], timeout: float | None = None, *, submodules: bool = True
+) -> list[str]:
+    """Uncommitted and untracked files of a checkout, relative to its root; folders end with `/`.
+
+    Without `submodules`, they aren't looked into. Raises `FailedError`, also when the time is up.
+    """
+    options: tuple[str, ...] = ("--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
+    options += () if submodules else ("--ignore-submodules=all",)
+    done = run(["git", "--no-optional-locks", "status", *options], cwd=root, env=env, timeout=timeout)
+    if done.status or done.late:
         raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
     return [entry[3:] for entry in os.fsdecode(done.out).split("\0") if entry]
 
@@ -456,6 +601,37 @@ def _names(out: bytes) -> list[str]:
     return list(dict.fromkeys(os.fsdecode(name) for name in out.split(b"\0") if name))
 
 
+def _lines(words: Iterable[str]) -> bytes:
+    """What git reads from standard input: it wants an end to the last line, too."""
+    return b"".join(os.fsencode(word) + b"\n" for word in words)
+
+
+def _raw(out: bytes) -> Iterator[tuple[str, str, str, str]]:
+    """Git's raw lines: the commit where it is named, the file's content before and after, and its name.
+
+    A merge has several contents before; any will do.
+    """
+    commit, words = "", iter(out.split(b"\0"))
+    for word in words:
+        told = word.decode().lstrip("\n")
+        if not told.startswith(":"):
+            commit = told or commit
+            continue
+        parents = len(told) - len(told.lstrip(":"))
+        modes, names = told.split()[: parents + 1], told.split()[parents + 1 : -1]
+        before, after = _content(modes[0].lstrip(":"), names[0]), _content(modes[-1], names[-1])
+        yield commit, before, after, os.fsdecode(next(words))
+
+
+def _content(mode: str, name: str) -> str:
+    return f"{mode} {name}" if mode.strip("0") else ""
+
+
+def _limited(files: Collection[str]) -> tuple[str, ...]:
+    """The end of a command line that asks for these files only, unless they are too many."""
+    return ("--", *sorted(files)) if len(files) <= MANY else ()
+
+
 def _modified(*paths: Path) -> list[float]:
     """When those of the files that exist were last written."""
     return [path.stat().st_mtime for path in paths if path.exists()]
@@ -467,7 +643,7 @@ def _pattern(template: str) -> str | None:
     if template.startswith("/") or first in {"", ".", "..", "~"}:
         return None
     escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", first.replace("{id}", "task-\0"))
-    return f"/{escaped.replace(chr(0), '*')}/"
+    return f"/{escaped.replace(chr(0), '*').replace(chr(10), '?')}/"  # a pattern is one line
 
 
 def _no_repository(err: bytes) -> NoRepoError:

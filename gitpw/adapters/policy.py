@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import os
 import re
 import tomllib
@@ -15,12 +14,18 @@ from pydantic import BaseModel, ValidationError
 
 from gitpw.adapters.disk import replace
 from gitpw.domain.policy import Policy
-from gitpw.errors import ConfigError, InvalidError, PwError, UsageError
+from gitpw.errors import ConfigError, InvalidError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from gitpw.adapters.toml import Layout
 
 NAME = ".gitpw.toml"
+
+BOM = "\ufeff"
 
 LONGEST = 1 << 20
 """Bytes; a file beyond that is no policy."""
@@ -28,7 +33,7 @@ LONGEST = 1 << 20
 EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "a table",
-    "float_parsing": "a number",
+    "finite_number": "a number",
     "float_type": "a number",
     "int_type": "a whole number",
     "list_type": 'a list, as in ["…"]',
@@ -36,6 +41,9 @@ EXPECTED = {
     "string_type": "a text in quotes",
 }
 """What was expected, by pydantic's name of the error."""
+
+TWICE = re.compile(r"Cannot (overwrite|declare|redefine|mutate)|Duplicate inline table key")
+"""What `tomllib` says of a key or a table that is there already."""
 
 INITIAL = """\
 # The rules of git pw for this repository. All of them, with their defaults: git pw config
@@ -45,6 +53,7 @@ ledger = {ledger}  # the ledger's id: where it is missing, 'git pw init' doesn't
 # [policy]
 # critical = ["**/package-lock.json"]   # changed only under an exclusive lock
 # enforce = "strict"                    # every change needs a lock
+# lockable = ["**/*.psd"]               # read-only until one holds its lock
 
 # [claim]
 # lease = "60m"
@@ -56,12 +65,26 @@ ledger = {ledger}  # the ledger's id: where it is missing, 'git pw init' doesn't
 
 
 class Wrong(NamedTuple):
-    """What is wrong with one key."""
+    """What is wrong with one key, or with one item of its list."""
 
     key: tuple[str, ...]
+    item: int | None
     what: str
     hint: str | None
     kind: str
+
+    @property
+    def name(self) -> str:
+        """The key with dots."""
+        return ".".join(self.key)
+
+
+class Rule(NamedTuple):
+    """One key with its value, and the line of `.gitpw.toml` that sets it; None where it is the default."""
+
+    key: str
+    value: Any
+    line: int | None
 
 
 def load_policy(root: str | None) -> Policy:
@@ -73,13 +96,8 @@ def load_policy(root: str | None) -> Policy:
 def parse_policy(text: str, where: str = NAME) -> Policy:
     """Read rules; `where` names the file in errors. Raises `ConfigError` with the line."""
     data = _parsed(text, where)
-    found = _wrong(data)
-    if found is None:
-        return Policy.model_validate(data)
-    line = _line_of(text.splitlines(), found.key)
-    place = where if line is None else f"{where}:{line + 1}"
-    hint = found.hint or f"git pw config {'.'.join(found.key)} VALUE"
-    raise ConfigError(f"{place}: {'.'.join(found.key)}: {found.what}", hint=hint)
+    _refuse(text, where, _wrong(data))
+    return Policy.model_validate(data)
 
 
 def get_value(root: str | None, key: str) -> Any:
@@ -87,33 +105,95 @@ def get_value(root: str | None, key: str) -> Any:
     return _at(load_policy(root), _path(key))
 
 
-def set_value(root: str, key: str, text: str) -> None:
-    """Set a key to what a person typed, leaving comments and layout alone as far as can be.
+def list_rules(root: str | None) -> list[Rule]:
+    """All keys with their values, in the order in which they are documented."""
+    text = _text(root) or ""
+    policy = parse_policy(text)
+    layout = _layout(text)
+    data = _parsed(text, NAME)
+    rules = []
+    for path, value in _flat(policy.model_dump(mode="json"), ()):
+        place = None if _held(data, path) is None or layout is None else layout.place(path)
+        line = None if place is None else text.count("\n", 0, place) + 1
+        rules.append(Rule(".".join(path), value, line))
+    return rules
 
-    Raises `ConfigError` for a key that doesn't exist or a file that is broken already, `UsageError` and
-    `InvalidError` for a value that doesn't fit.
+
+def set_value(root: str, key: str, text: str) -> None:
+    """Set a key to what a person typed; comments, layout and all other keys stay as they are.
+
+    Raises `ConfigError` for a key that doesn't exist or a file that is no TOML, `UsageError` and `InvalidError` for a
+    value that doesn't fit.
     """
     path = _path(key)
-    before = _text(root) or ""
-    parse_policy(before)
-    value = _fitting(path, text)
-    wanted = _with(_parsed(before, NAME), path, value)
-    found = _wrong(wanted)
-    if found is not None:
-        raise InvalidError(f"{'.'.join(found.key)}: {found.what}", hint=found.hint)
-    _write(root, _edited(before, path, value, wanted))
+    _change(root, path, _fitting(path, text))
+
+
+def unset_value(root: str, key: str) -> bool:
+    """Take a key out of the file, so that its default holds; False where it wasn't set.
+
+    That is also the way to get rid of a key that doesn't exist.
+    """
+    path = tuple(key.split("."))
+    if _held(_parsed(_text(root) or "", NAME), path) is None:
+        path = _path(key)
+    return _change(root, path, None)
+
+
+def add_values(root: str, key: str, texts: Sequence[str]) -> bool:
+    """Add to a list, which begins as the default; False where it has all of them already."""
+    return _change_list(root, key, lambda old: [*old, *(text for text in texts if text not in old)])
+
+
+def remove_values(root: str, key: str, texts: Sequence[str]) -> bool:
+    """Take out of a list, which begins as the default; False where it has none of them."""
+    return _change_list(root, key, lambda old: [one for one in old if one not in texts])
 
 
 def write_initial(root: str, ledger: str) -> bool:
     """Write a small file with the ledger's id; False where there is a file already."""
+    from gitpw.adapters.toml import literal
+
     if os.path.lexists(Path(root, NAME)):
         return False
-    _write(root, INITIAL.format(ledger=_literal(ledger)))
+    replace(str(Path(root, NAME)), INITIAL.format(ledger=literal(ledger)).encode())
     return True
 
 
-def _write(root: str, text: str) -> None:
-    replace(str(Path(root, NAME)), text.encode())
+def _change_list(root: str, key: str, changed: Callable[[list[str]], list[str]]) -> bool:
+    path = _path(key)
+    old = get_value(root, key)
+    if isinstance(old, str) and not _wrong(_with({}, path, [])):  # one command, or a list of them
+        old = [old]
+    if not isinstance(old, list):
+        raise InvalidError(f"{key} is no list", hint=f"git pw config {key} VALUE")
+    new = changed(list(dict.fromkeys(old)))
+    wrong = _wrong(_with({}, path, new))
+    if wrong:
+        raise InvalidError(f"{key}: {wrong[0].what}", hint=wrong[0].hint)
+    return new != old and _change(root, path, new)
+
+
+def _change(root: str, path: tuple[str, ...], value: Any) -> bool:
+    """Write the file with one value changed, or without it; what is wrong elsewhere stays as it is."""
+    from gitpw.adapters.toml import with_value, without
+
+    before = _text(root) or ""
+    bom, text = before[: before.startswith(BOM)], before.removeprefix(BOM)
+    _parsed(text, NAME)
+    try:
+        after = without(text, path) if value is None else with_value(text, path, value)
+    except (RecursionError, ValueError) as error:
+        raise ConfigError(
+            f"{NAME} can't be changed by program", hint=f"edit {'.'.join(path)} yourself"
+        ) from error
+    if after == text:
+        return False
+    file = Path(root, NAME)
+    if file.is_symlink():
+        raise InvalidError(f"{NAME} is a link", hint=f"change the file that it points to: {file.readlink()}")
+    replace(str(file), (bom + after).encode(), file.stat().st_mode & 0o777 if file.exists() else 0o666)
+    return True
 
 
 def _text(root: str | None) -> str | None:
@@ -131,69 +211,89 @@ def _text(root: str | None) -> str | None:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{NAME} isn't UTF-8: byte {error.start}", hint="save it as UTF-8") from error
     except OSError as error:
-        raise ConfigError(f"{NAME} can't be read: {error.strerror}") from error
+        raise ConfigError(f"{NAME} can't be read: {error.strerror}", hint="see its permissions") from error
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
+    text = text.removeprefix(BOM)
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{where}: it is nested too deeply", hint="it is no valid TOML") from error
+    except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-        line = at[1] if at else str(len(text.splitlines()) or 1)
+        lines = text.split("\n")
+        number = int(at[1]) if at else len(text.splitlines()) or 1
         what = str(error)[: at.start()] if at else "the file ends too early"
-        raise ConfigError(
-            f"{where}:{line}: {what[:1].lower()}{what[1:]}", hint="it is no valid TOML"
-        ) from error
+        hint = "it is no valid TOML"
+        if TWICE.match(what):
+            name = lines[number - 1].partition("#")[0].partition("=")[0].strip()
+            what, hint = f"{name} is there twice", "keep one of them"
+        raise ConfigError(f"{where}:{number}: {what[:1].lower()}{what[1:]}", hint=hint) from error
 
 
-def _wrong(data: Mapping[str, Any]) -> Wrong | None:
-    """The first thing that is wrong, if any."""
-    with suppress(ValidationError, PwError):
-        Policy.model_validate(data)
-        return None
-    # Once more key by key: a rule of our own that complains (a duration) doesn't know its key.
-    return next(found for key, part in _leaves(data) if (found := _wrong_leaf(key, part)) is not None)
+def _refuse(text: str, where: str, wrong: Sequence[Wrong]) -> None:
+    """Raise what is wrong that stands first in the file."""
+    if not wrong:
+        return
+    layout, nowhere = _layout(text), text.count("\n") + 2
+    line, first = min(((_line(layout, one) or nowhere, one) for one in wrong), key=lambda pair: pair[0])
+    place = where if line == nowhere else f"{where}:{line}"
+    hint = first.hint or f"git pw config {first.name} VALUE"
+    raise ConfigError(f"{place}: {first.name}: {first.what}", hint=hint)
 
 
-def _leaves(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Each key, with a file that holds nothing else."""
-    for name, value in data.items():
-        if isinstance(value, dict) and value:
-            for key, part in _leaves(value):
-                yield (name, *key), {name: part}
-        else:
-            yield (name,), {name: value}
+def _layout(text: str) -> Layout | None:
+    """Where everything stands in a text that is valid TOML."""
+    from gitpw.adapters.toml import Layout
 
-
-def _wrong_leaf(key: tuple[str, ...], data: Mapping[str, Any]) -> Wrong | None:
-    try:
-        Policy.model_validate(data)
-    except PwError as error:
-        return Wrong(key, error.message, error.hint, "value")
-    except ValidationError as error:
-        return _explained(error)
+    with suppress(RecursionError):
+        return Layout(text.removeprefix(BOM))
     return None
 
 
-def _explained(error: ValidationError) -> Wrong:
-    told = error.errors()
-    first = told[0]
-    # Below a key pydantic's path goes on with the place in a list, or the name of each type that would have done.
+def _line(layout: Layout | None, wrong: Wrong) -> int | None:
+    """The line of what is wrong; None where it can't be told."""
+    place = None if layout is None else layout.place(wrong.key, wrong.item)
+    return None if layout is None or place is None else layout.text.count("\n", 0, place) + 1
+
+
+def _wrong(data: Mapping[str, Any]) -> list[Wrong]:
+    """All that is wrong, each key once."""
+    try:
+        Policy.model_validate(data)
+    except ValidationError as error:
+        by_key: dict[tuple[str, ...], list[ErrorDetails]] = {}
+        for one in error.errors():
+            by_key.setdefault(_key(one), []).append(one)
+        return [_explained(key, told) for key, told in by_key.items()]
+    return []
+
+
+def _key(error: ErrorDetails) -> tuple[str, ...]:
+    """Below a key pydantic's path goes on with the place in a list, or the name of a type that would have done."""
+    parts = [str(part) for part in error["loc"]]
     deeper = (
-        at for at, part in enumerate(first["loc"]) if isinstance(part, int) or part in {"str", "list[str]"}
+        at for at, part in enumerate(error["loc"]) if isinstance(part, int) or part in {"str", "list[str]"}
     )
-    key = tuple(str(part) for part in first["loc"][: next(deeper, None)])
-    kind = first["type"]
+    return tuple(parts[: next(deeper, None)])
+
+
+def _explained(key: tuple[str, ...], told: list[ErrorDetails]) -> Wrong:
+    first = told[-1]  # of a text or a list of them, what is wrong with the list says more
+    kind, context = first["type"], first.get("ctx", {})
+    item = next((part for part in first["loc"] if isinstance(part, int)), None)
     if kind == "extra_forbidden":
-        return Wrong(key, "there is no such key", _nearest(key), "unknown")
+        return Wrong(key, item, "there is no such key", _nearest(key), "unknown")
     if kind in EXPECTED:
-        expected = " or ".join(
-            dict.fromkeys(EXPECTED[one["type"]] for one in told if one["type"] in EXPECTED)
-        )
-        return Wrong(key, f"expected {expected}", None, "type")
+        kinds = told[-1:] if item is not None else told
+        expected = dict.fromkeys(EXPECTED[one["type"]] for one in kinds if one["type"] in EXPECTED)
+        return Wrong(key, item, f"expected {' or '.join(expected)}", None, "type")
+    if kind == "rule":
+        return Wrong(key, item, first["msg"], context.get("hint"), "value")
     if kind == "literal_error":
-        return Wrong(key, f"expected {first['ctx']['expected']}", None, "value")
-    return Wrong(key, first["msg"].replace("Input should be", "expected"), None, "value")
+        return Wrong(key, item, f"expected {context['expected']}", None, "value")
+    return Wrong(key, item, first["msg"].replace("Input should be", "expected"), None, "value")
 
 
 def _known() -> list[str]:
@@ -224,13 +324,9 @@ def _path(key: str) -> tuple[str, ...]:
     if key in known:
         return tuple(part for part in (section, rest) if part)
     table, _, entry = rest.partition(".")
-    if entry and f"{section}.{table}" in known and _takes(section, table, {entry: "1s"}):
+    if entry and f"{section}.{table}" in known and not _wrong({section: {table: {entry: "1s"}}}):
         return section, table, entry
     raise ConfigError(f"{key}: there is no such key", hint=_nearest(tuple(key.split("."))))
-
-
-def _takes(section: str, key: str, value: object) -> bool:
-    return _wrong({section: {key: value}}) is None
 
 
 def _fitting(path: tuple[str, ...], text: str) -> Any:
@@ -238,25 +334,32 @@ def _fitting(path: tuple[str, ...], text: str) -> Any:
     failed: list[Wrong] = []
     for value in _readings(text):
         found = _wrong(_with({}, path, value))
-        if found is None and isinstance(value, str) <= isinstance(_taken(path, value), str):
+        if not found:
             return value
-        failed += [found] if found else []
+        failed += found
     told = next((found for found in failed if found.kind == "value"), failed[0])
     kind = InvalidError if told.kind == "value" else UsageError
     raise kind(f"{'.'.join(path)}: {text!r} won't do: {told.what}", hint=told.hint)
 
 
-def _taken(path: tuple[str, ...], value: Any) -> Any:
-    """What becomes of a value: pydantic also takes a number that is written as a text."""
-    return _at(Policy.model_validate(_with({}, path, value)), path)
-
-
 def _at(policy: Policy, path: tuple[str, ...]) -> Any:
     """The value of a key; None for an entry that a table doesn't have."""
-    found: Any = policy.model_dump(mode="json")
+    return _held(policy.model_dump(mode="json"), path)
+
+
+def _held(data: Any, path: tuple[str, ...]) -> Any:
     for part in path:
-        found = found.get(part)
-    return found
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _flat(data: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each key that is no table itself, or an empty one."""
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, (*above, name))
+        else:
+            yield (*above, name), value
 
 
 def _readings(text: str) -> Iterator[Any]:
@@ -283,116 +386,3 @@ def _with(data: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[st
         **data,
         first: _with(inner if isinstance(inner, dict) else {}, tuple(rest), value) if rest else value,
     }
-
-
-def _edited(before: str, path: tuple[str, ...], value: Any, wanted: dict[str, Any]) -> str:
-    """The text with the value in it: the line changed in place, or added to its table, or else all written anew."""
-    for text in (*_in_place(before, path, value), *_added(before, path, value)):
-        with suppress(tomllib.TOMLDecodeError, RecursionError):
-            if tomllib.loads(text) == wanted:
-                return text
-    import tomli_w
-
-    return tomli_w.dumps(wanted)
-
-
-def _in_place(before: str, path: tuple[str, ...], value: Any) -> Iterator[str]:
-    """Texts in which the line of the key is another; the old value may go on over any number of lines."""
-    lines = before.splitlines(keepends=True)
-    start = _line_of(lines, path)
-    if start is None:
-        return
-    named = lines[start].partition("=")[0]
-    ending = "\r\n" if lines[start].endswith("\r\n") else "\n"
-    for end in range(start + 1, len(lines) + 1):
-        for comment in _comments(lines[start]) if end == start + 1 else [""]:
-            yield "".join([*lines[:start], f"{named}= {_literal(value)}{comment}{ending}", *lines[end:]])
-
-
-def _comments(line: str) -> list[str]:
-    """What may be the comment at the end of a line, the likeliest first, and none at last."""
-    found = []
-    for at in (match.start() for match in re.finditer(r"\s*#", line)):
-        with suppress(tomllib.TOMLDecodeError):
-            if tomllib.loads(line[:at]) == tomllib.loads(line):
-                found.append(line[at:].rstrip("\r\n"))
-    return [*found, ""]
-
-
-def _added(before: str, path: tuple[str, ...], value: Any) -> Iterator[str]:
-    """Texts with a new line: at the end of the key's table, in a table of its own, or with dots at the top."""
-    lines = before.splitlines(keepends=True)
-    ending = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += ending
-    for depth in range(len(path) - 1, 0, -1):
-        end = _end_of(lines, path[:depth])
-        if end is not None:
-            yield "".join(
-                [*lines[:end], f"{_dotted(path[depth:])} = {_literal(value)}{ending}", *lines[end:]]
-            )
-    if len(path) > 1:
-        gap = [ending] if lines else []
-        table = [f"[{_dotted(path[:1])}]{ending}", f"{_dotted(path[1:])} = {_literal(value)}{ending}"]
-        yield "".join([*lines, *gap, *table])
-    end = _end_of(lines, ()) or 0
-    yield "".join([*lines[:end], f"{_dotted(path)} = {_literal(value)}{ending}", *lines[end:]])
-
-
-def _end_of(lines: list[str], table: tuple[str, ...]) -> int | None:
-    """After the last line that says something in a table; None where the file has no such table."""
-    within: tuple[str, ...] = ()
-    end = None if table else len(list(itertools.takewhile(_is_comment, lines)))
-    for number, line in enumerate(lines):
-        within = _header(line) or within
-        if within == table and line.strip() and not _is_comment(line):
-            end = number + 1
-    return end
-
-
-def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
-
-
-def _line_of(lines: list[str], path: tuple[str, ...]) -> int | None:
-    """The line at which a key, or else its table, stands; as well as can be told without parsing TOML."""
-    within: tuple[str, ...] = ()
-    table = None
-    for number, line in enumerate(lines):
-        header = _header(line)
-        if header is not None:
-            within = header
-            table = number if header == path else table
-        elif "=" in line and within + _parts(line.partition("=")[0]) == path:
-            return number
-    return table
-
-
-def _header(line: str) -> tuple[str, ...] | None:
-    found = re.match(r"\s*\[\[?([^\[\]]+)\]\]?\s*(#.*)?$", line.rstrip("\r\n"))
-    return _parts(found[1]) if found and "=" not in found[1] and "," not in found[1] else None
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    """A TOML key as its parts; what isn't one has none that match."""
-    with suppress(tomllib.TOMLDecodeError):
-        found: Any = tomllib.loads(f"{key.strip()} = 0")
-        parts = []
-        while isinstance(found, dict) and found:
-            name, found = next(iter(found.items()))
-            parts.append(name)
-        return tuple(parts) or ("",)
-    return ("",)
-
-
-def _dotted(path: tuple[str, ...]) -> str:
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else _literal(part) for part in path)
-
-
-def _literal(value: Any) -> str:
-    """A value as TOML, on one line."""
-    import tomli_w
-
-    if isinstance(value, list):
-        return f"[{', '.join(_literal(one) for one in value)}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")

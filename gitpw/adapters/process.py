@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from contextlib import suppress
@@ -15,7 +16,7 @@ from gitpw.ledger.transport import Finished
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["CLEAN", "Finished", "complaint", "detach", "printable", "run"]
+__all__ = ["CLEAN", "Finished", "Lingering", "complaint", "detach", "linger", "printable", "run"]
 
 GRACE = 2.0
 """Seconds that a program has to tidy up (git takes its lock files away) before it is killed."""
@@ -105,6 +106,46 @@ def detach(
     process.wait()
 
 
+class Lingering:
+    """A program that goes on by itself, and for whose end one can wait a while."""
+
+    def __init__(self, pipe: int) -> None:
+        """`pipe` is at its end when the program is."""
+        self._pipe = pipe
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended by now, or does within `timeout` seconds; to be asked once."""
+        try:
+            return bool(select.select([self._pipe], [], [], max(timeout, 0))[0])
+        finally:
+            os.close(self._pipe)
+
+
+def linger(
+    args: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str | None] | None = None
+) -> Lingering:
+    """Start a program as `detach` does, to be waited for, but not for longer than one likes."""
+    pipe, end = os.pipe()
+    try:
+        process = _start(
+            ["sh", "-c", '"$@" >/dev/null 2>&1 &', "sh", *args],
+            cwd=cwd,
+            env=merged(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(end,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(pipe)
+        raise
+    finally:
+        os.close(end)
+    process.wait()
+    return Lingering(pipe)
+
+
 def complaint(err: bytes) -> str:
     """The line of a program's standard error that says what went wrong."""
     lines = [line.strip() for line in os.fsdecode(err).splitlines() if line.strip()]
@@ -159,6 +200,7 @@ def _stop(process: subprocess.Popen[bytes], *, grouped: bool) -> tuple[bytes, by
                 process.send_signal(number)
         with suppress(subprocess.TimeoutExpired, ValueError):
             out, err = process.communicate(timeout=GRACE)
+            _close(process)  # its input, if it never read that
             return out or b"", err or b""
     _close(process)
     with suppress(subprocess.TimeoutExpired):

@@ -7,27 +7,39 @@ that do the work hold the lock file of their worktree, so that nobody meddles wh
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import Held, locked, read, replace
-from gitpw.adapters.git import GitRepo, changes, patient
+from gitpw.adapters.git import CHAINED_ONLY, GitRepo, changes, patient
 from gitpw.adapters.process import CLEAN, Finished, complaint, detach, run
-from gitpw.domain.checkout import Own, Worktree
-from gitpw.domain.ids import TaskId
+from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.ids import TASK, WORKER, TaskId
 from gitpw.errors import FailedError
 
 UNFINISHED = "git pw: being made"
 """The reason by which git keeps a worktree locked as long as it isn't all there."""
+
+TO_PROVISION = "pw/provision"
+"""A file in a worktree's git dir as long as what belongs beside its tracked files isn't there yet."""
+
+TRASH = ".gitpw-trash"
+"""The end of the name of a folder that is being deleted where it lay: on a file system of its own."""
+
+PASSING = frozenset({"git", "git-pw", "rm"})
+"""Programs that work in a worktree for a moment: git's, and ours in the background."""
 
 GATE_PATIENCE = 30.0
 """Seconds to wait for the others that register a worktree."""
@@ -35,7 +47,8 @@ GATE_PATIENCE = 30.0
 CHECKOUT_PATIENCE = 600.0
 """Seconds to wait for another process that checks the same worktree out."""
 
-_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C"}
+_ENV: dict[str, str | None] = {**CLEAN, "LANGUAGE": "C", CHAINED_ONLY: "1"}
+"""Our own hooks have nothing to say to what is done here: whoever makes a worktree sees to the rest."""
 
 
 class _Entry(NamedTuple):
@@ -75,34 +88,107 @@ class GitWorktrees:
 
     def all(self) -> list[Worktree]:
         """All linked worktrees, the main checkout left out."""
+        return [self._described(one) for one in self._entries()]
+
+    def memories(self) -> list[Memory]:
+        """What all checkouts remember, the main one first."""
+        main, *linked = self._listed()
+        places = [(main, self._repo.common_dir), *((one, one.admin) for one in linked if one.admin)]
+        here = os.path.realpath(self._repo.git_dir)
         return [
-            Worktree(one.path, one.branch, one.head, _own(one), one.kept, one.present)
-            for one in self._entries()
+            Memory(one.path, one.branch, tuple(GitCheckout(place).own()), os.path.realpath(place) == here)
+            for one, place in places
         ]
 
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task; rather one whose folder is there."""
-        found = [one for one in self.all() if one.own is not None and one.own.task == task]
+        found = [one for one in self.all() if one.task == task]
+        found.sort(key=lambda one: one.own is None)
         return next((one for one in found if one.present), found[0] if found else None)
 
-    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+    def make(
+        self,
+        path: str,
+        branch: str,
+        base: str,
+        own: Own,
+        *,
+        sparse: Sequence[str] = (),
+        checkout: bool = True,
+    ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
         A relative path begins at the main checkout's root. Whatever an interrupted earlier call left is finished;
-        what is there already and belongs to the same worker's task stays as it is. Raises `FailedError` where
+        what is there already and belongs to the same worker's task stays as it is. A new one has all files, or with
+        `sparse` those folders and what lies above them, or without `checkout` none. Raises `FailedError` where
         something that isn't ours is in the way.
         """
         path = self._placed(path)
         with locked(self._making(path), CHECKOUT_PATIENCE) as held:
             with self._registry() as gate:
                 entry = self._registered(path, branch, base, own, held=held, gate=gate)
-            if entry.unfinished:
-                self._finish(entry, hold=(held.file,))
+            if entry.unfinished and checkout:
+                self._finish(entry, sparse, hold=(held.file,))
+            elif entry.unfinished:
+                Path(entry.admin, TO_PROVISION).unlink(missing_ok=True)
+                Path(entry.admin, "locked").unlink(missing_ok=True)
         return path
+
+    def files(self, path: str) -> int:
+        """How many files are tracked in a worktree; 0 where that can't be told."""
+        head = _index(git_dir_of(path) or "")[:12]
+        return int.from_bytes(head[8:12], "big") if head.startswith(b"DIRC") else 0
 
     def dirty(self, worktree: Worktree) -> list[str]:
         """Uncommitted and untracked files, relative to the worktree; none where its folder is gone."""
-        return changes(worktree.path, _ENV) if worktree.present else []
+        if not worktree.present:
+            return []
+        return _changes(worktree.path, git_dir_of(worktree.path))
+
+    def occupants(self, worktree: Worktree) -> list[str]:
+        """The programs that have their current folder in a worktree, as far as this system tells: `vim (4711)`."""
+        home = os.path.realpath(worktree.path)
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                here = os.readlink(process / "cwd")  # noqa: PTH115 - may be any bytes
+                name = (process / "comm").read_text(errors="replace").strip()
+                mine = int(process.name) == os.getpid()
+                if (here == home or here.startswith(f"{home}/")) and not mine and name not in PASSING:
+                    found.append(f"{name} ({process.name})")
+        return found
+
+    def look(self, worktree: Worktree, base: str | None, timeout: float) -> Look:
+        """What can be found out about a worktree in time: commits against `base` first, then changes, then its size."""
+        until = time.monotonic() + timeout
+        found = Look()
+        if base is not None and worktree.head is not None and timeout > 0:
+            words = ["git", "rev-list", "--left-right", "--count", f"{worktree.head}...{base}"]
+            done = run(words, cwd=self._repo.common_dir, env=_ENV, timeout=timeout)
+            if done.status == 0 and not done.late:
+                found = found._replace(ahead=int(done.out.split()[0]), behind=int(done.out.split()[1]))
+        left = until - time.monotonic()
+        if worktree.present and left > 0:
+            with suppress(FailedError):
+                found = found._replace(
+                    changes=len(_changes(worktree.path, git_dir_of(worktree.path), timeout=left))
+                )
+        left = until - time.monotonic()
+        if worktree.present and left > 0:
+            done = run(["du", "-sk", "--", worktree.path], timeout=left)
+            told = done.out.split(maxsplit=1)
+            found = found if done.late or not told else found._replace(size=int(told[0]) * 1024)
+        return found
+
+    def advance(self, path: str, commit: str) -> bool:
+        """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
+        admin = git_dir_of(path)
+        behind = _git(path, "merge-base", "--is-ancestor", "HEAD", commit).status == 0
+        if admin is None or not behind or _changes(path, admin):
+            return False
+        empty = not Path(admin, "index").exists()
+        how = ("reset", "--soft") if empty else ("merge", "--ff-only", "--quiet")
+        return _git(path, *how, commit).status == 0
 
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where something would be lost."""
@@ -126,20 +212,43 @@ class GitWorktrees:
                 self._clear(entry, entry.admin)
             self._drop(entry)
 
-    def repair(self) -> list[str]:
-        """Mend what moved, prune what is gone of ours, and empty the trash; the names of what was done."""
+    def repair(self, paths: Sequence[str] = ()) -> list[str]:
+        """Mend what moved, prune what is gone of ours, and empty the trash; the names of what was done.
+
+        `paths` are worktrees that were moved to where nobody would look for them.
+        """
         with self._registry():
-            done = [f"repaired {path}" for path in self._moved() if self._mend(path)]
+            done = [f"repaired {path}" for path in self._moved(paths) if self._mend(path)]
             for entry in self._entries():
                 if not entry.present and not entry.kept and _own(entry) is not None:
                     self._drop(entry)
                     done.append(f"pruned {entry.path}")
-            trash = self._ours / "trash"
-            if trash.is_dir():
-                detach(["rm", "-rf", "--", *map(str, trash.iterdir())])
+            left = [str(one) for home in self._homes() for one in Path(home).glob(f".*{TRASH}")]
+            left += map(str, (self._ours / "trash").glob("*"))
+            if left:
+                detach(["rm", "-rf", "--", *left])
         return done
 
     # The list of worktrees
+
+    def _described(self, entry: _Entry) -> Worktree:
+        own = _own(entry)
+        task = own.task if own is not None else self._task_at(entry.path)
+        return Worktree(
+            entry.path, entry.branch, entry.head, own, entry.kept, entry.present, _made(entry), task
+        )
+
+    def _task_at(self, path: str) -> TaskId | None:
+        """The task for which a worktree is made at such a place."""
+        found = self._places.fullmatch(os.path.realpath(path))
+        return None if found is None else TaskId(found[1])
+
+    @cached_property
+    def _places(self) -> re.Pattern[str]:
+        """The template, with the worker's name behind it where two work at one task."""
+        place = os.path.realpath(self._placed(self._template.replace("{id}", "@id@")))
+        pattern = re.escape(place).replace(re.escape("@id@"), f"({TASK.pattern})", 1)
+        return re.compile(f"{pattern}(?:-{WORKER.pattern})?")
 
     def _entries(self) -> list[_Entry]:
         """All linked worktrees."""
@@ -174,7 +283,7 @@ class GitWorktrees:
         if start is None:
             common = Path(self._repo.common_dir)
             start = str(common.parent if common.name.startswith(".") else common)
-        found = os.path.normpath(Path(start, path))
+        found = os.path.normpath(Path(start, os.path.expanduser(path)))  # noqa: PTH111 - "~" alone is no folder either
         if Path(os.path.realpath(found)).is_relative_to(os.path.realpath(Path(start, ".git"))):
             raise FailedError(
                 f"{found} is inside git's own folder", hint="see claim.worktrees in .gitpw.toml"
@@ -212,6 +321,8 @@ class GitWorktrees:
         if entry is None or not entry.admin:
             raise FailedError(f"git made no worktree at {path}", hint="git worktree list")
         GitCheckout(entry.admin).remember(own)
+        if entry.unfinished:
+            replace(str(Path(entry.admin, TO_PROVISION)), b"")
         return entry
 
     @contextmanager
@@ -242,16 +353,13 @@ class GitWorktrees:
 
     def _refuse_clash(self, path: str, branch: str, listed: Sequence[_Entry]) -> None:
         for one in listed:
-            if one.branch == branch and not one.admin:
-                raise FailedError(
-                    f"branch {branch} is checked out in {one.path}",
-                    hint="switch that checkout to another branch",
-                )
             if one.branch == branch:
-                gone = "" if one.present else ", whose folder is gone"
+                here = one.present or not one.admin
+                gone = "" if here else ", whose folder is gone"
+                there = "switch that one to another branch; or give the claim back, and claim with --no-worktree there"
                 raise FailedError(
                     f"branch {branch} is checked out in {one.path}{gone}",
-                    hint=f"git worktree remove {one.path}" if one.present else "git pw worktree repair",
+                    hint=there if here else "git pw worktree repair",
                 )
         if os.path.lexists(path) and not self._is_free(path):
             raise FailedError(
@@ -287,7 +395,7 @@ class GitWorktrees:
 
     # Checking one out
 
-    def _finish(self, entry: _Entry, *, hold: Sequence[int]) -> None:
+    def _finish(self, entry: _Entry, sparse: Sequence[str] = (), *, hold: Sequence[int]) -> None:
         """Bring the files of a registered worktree here, whatever an interrupted attempt has left."""
         path, admin = entry.path, Path(entry.admin)
         # We hold the lock that every git of ours holds: whoever left this is no more.
@@ -297,6 +405,8 @@ class GitWorktrees:
             _must(_git(path, "read-tree", "HEAD", hold=hold), path)
         if (admin / "index").exists():
             _restore(path, hold)
+        elif sparse:
+            _thin_out(path, sparse, hold)
         terminal = bool(sys.stderr) and sys.stderr.isatty()
         how = "--progress" if terminal else "--quiet"
         _must(_git(path, "checkout", how, hold=hold, show=terminal), path)
@@ -307,22 +417,37 @@ class GitWorktrees:
     def _clear(self, entry: _Entry, admin: str) -> None:
         """Move the folder into the trash, unless something in it would be lost."""
         path = entry.path
-        _refuse_loss(path, admin, changes(path, _ENV))
-        trash = self._ours / "trash" / f"{Path(path).name}-{secrets.token_hex(4)}"
-        trash.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            Path(path).rename(trash)
-        except OSError:
-            # Another file system, or a folder that can't be moved: git deletes it, if it is clean.
+        submodules = _submodules(path, admin)
+        _refuse_submodules(path, admin, submodules)
+        _refuse_loss(path, _changes(path, admin))
+        trash = self._moved_away(path)
+        if trash is None:
+            # It can't be moved, being a mount point for instance: git deletes it, if it is clean.
             self._unlock(admin)
             _must(self._git("remove", "--", path), path)
             return
         # Somebody may have written there since we looked; now nobody finds it any more.
-        late = changes(str(trash), {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": str(trash)})
+        late = _late_changes(str(trash), admin, submodules)
         if late:
             trash.rename(path)
-            _refuse_loss(path, admin, late)
+            _refuse_loss(path, late)
+        modules = Path(admin, "modules")
+        if modules.exists():
+            modules.rename(trash / f"modules-{secrets.token_hex(4)}")
         detach(["rm", "-rf", "--", str(trash)])
+
+    def _moved_away(self, path: str) -> Path | None:
+        """The folder under another name: in the trash, or on a file system of its own beside where it was."""
+        name = f"{Path(path).name}-{secrets.token_hex(4)}"
+        trash = self._ours / "trash"
+        trash.mkdir(parents=True, exist_ok=True)
+        for there in (trash / name, Path(path).parent / f".{name}{TRASH}"):
+            try:
+                return Path(path).rename(there)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    break
+        return None
 
     def _drop(self, entry: _Entry) -> None:
         """Make git forget a worktree whose folder is gone, and only that one."""
@@ -340,20 +465,28 @@ class GitWorktrees:
 
     # Mending
 
-    def _moved(self) -> list[str]:
-        """Folders beside our worktrees that were worktrees of this repository before they, or it, were moved."""
-        known = dict(self._admins())
-        homes = {os.path.dirname(path) for path in known.values()}  # noqa: PTH120
+    def _homes(self) -> list[str]:
+        """The folders in which worktrees are, and that of the template."""
+        homes = {os.path.dirname(path) for _, path in self._admins()}  # noqa: PTH120
         homes.add(os.path.dirname(self._placed(self._template)))  # noqa: PTH120
-        found = []
-        for folder in (child for home in homes if os.path.isdir(home) for child in Path(home).iterdir()):  # noqa: PTH112
+        return sorted(home for home in homes if os.path.isdir(home))  # noqa: PTH112
+
+    def _moved(self, named: Sequence[str]) -> list[str]:
+        """Folders that were worktrees of this repository before they, or it, were moved: those named, or beside others."""
+        known = dict(self._admins())
+        folders = [Path(os.path.abspath(path)) for path in named]  # noqa: PTH100 - links stay as they are
+        if self._repo.root is not None:
+            folders.append(Path(self._repo.root))
+        folders += [child for home in self._homes() for child in Path(home).iterdir()]
+        found = set()
+        for folder in folders:
             admin = _linked(folder / ".git")
             mine = None if admin is None else str(Path(self._repo.common_dir, "worktrees", admin.name))
             if admin is None or mine not in known or (admin.exists() and str(admin) != mine):
                 continue
             moved = not os.path.lexists(Path(known[mine], ".git"))  # where both are there, one is a copy
             if moved or not admin.exists():
-                found.append(str(folder))
+                found.add(str(folder))
         return sorted(found)
 
     def _mend(self, path: str) -> bool:
@@ -391,6 +524,12 @@ def _own(entry: _Entry) -> Own | None:
         return None
     owned = GitCheckout(entry.admin).own()
     return next((one for one in reversed(owned) if one.task is not None), owned[-1] if owned else None)
+
+
+def git_dir_of(path: str) -> str | None:
+    """A linked worktree's own git dir."""
+    found = _linked(Path(path, ".git"))
+    return None if found is None else str(found)
 
 
 def _linked(file: Path) -> Path | None:
@@ -487,7 +626,93 @@ def _is_beginning(path: str, name: str) -> bool:
     return found is not None and whole.status == 0 and whole.out.startswith(found)
 
 
-def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
+def _made(entry: _Entry) -> float | None:
+    """When a worktree was made: git writes this file once."""
+    with suppress(OSError):
+        return Path(entry.admin, "commondir").stat().st_mtime if entry.admin else None
+    return None
+
+
+def _index(admin: str) -> bytes:
+    return read(str(Path(admin, "index")), 1 << 30) or b""
+
+
+def _changes(path: str, admin: str | None, *, moved: bool = False, timeout: float | None = None) -> list[str]:
+    """Uncommitted and untracked files; of a worktree into which nothing was checked out, all that is in it."""
+    if admin and not Path(admin, "index").exists():
+        return sorted(name for name in os.listdir(path) if name != ".git")  # noqa: PTH208
+    env = {**_ENV, "GIT_DIR": admin, "GIT_WORK_TREE": path} if moved else _ENV
+    return changes(path, env, timeout, submodules=not moved)
+
+
+def _thin_out(path: str, folders: Sequence[str], hold: Sequence[int]) -> None:
+    """Let a worktree have some folders only; this turns on `extensions.worktreeConfig`, as git does."""
+    words = ["git", "sparse-checkout", "set", "--cone", "--skip-checks", "--stdin"]
+    lines = "".join(f"{folder}\n" for folder in folders).encode(errors="surrogateescape")
+    _must(patient(lambda: run(words, cwd=path, env=_ENV, input=lines, hold=hold)), path)
+
+
+GITLINK = (0o160000).to_bytes(4, "big")
+"""How the index marks a submodule."""
+
+
+class _Submodule(NamedTuple):
+    """A submodule that is there: where it lies in the worktree, and its git dir."""
+
+    place: str
+    admin: str
+
+
+def _submodules(path: str, admin: str, place: str = "") -> list[_Submodule]:
+    """The submodules of a checkout that are there, and those in them."""
+    if GITLINK not in _index(admin) and not any(Path(admin).glob("sharedindex.*")):
+        return []
+    listed = _must(_git(path, "ls-files", "--stage", "-z"), path).out.split(b"\0")
+    names = [os.fsdecode(one.partition(b"\t")[2]) for one in listed if one.startswith(b"160000 ")]
+    found = []
+    for name in names:
+        inner = str(Path(path, name))
+        if os.path.lexists(Path(inner, ".git")):
+            told = _must(_git(inner, "rev-parse", "--absolute-git-dir"), inner).out
+            one = _Submodule(str(Path(place, name)), os.fsdecode(told).rstrip("\n"))
+            found += [one, *_submodules(inner, one.admin, one.place)]
+    return found
+
+
+def _late_changes(trash: str, admin: str, submodules: Sequence[_Submodule]) -> list[str]:
+    """The changes of a worktree that was moved, and of its submodules, which don't know that they were."""
+    found = list(_changes(trash, admin, moved=True))
+    for one in submodules:
+        there = str(Path(trash, one.place))
+        env = {**_ENV, "GIT_DIR": one.admin, "GIT_WORK_TREE": there}
+        found += [f"{one.place}/{name}" for name in changes(there, env, submodules=False)]
+    return found
+
+
+def _refuse_submodules(path: str, admin: str, submodules: Sequence[_Submodule]) -> None:
+    """Raise `FailedError` where a submodule holds what is nowhere else, even one that was taken out again."""
+    for one in submodules:
+        dirty = changes(str(Path(path, one.place)), _ENV)
+        if dirty:
+            raise FailedError(
+                f"submodule {one.place} of {path} has uncommitted changes: {', '.join(dirty[:5])}",
+                hint="commit and push them there; nothing was removed",
+                files=[f"{one.place}/{name}" for name in dirty],
+            )
+    modules = Path(admin, "modules")
+    homes = {str(head.parent) for head in modules.rglob("HEAD") if (head.parent / "objects").is_dir()}
+    for home in sorted(homes | {one.admin for one in submodules}):
+        words = ["git", "rev-list", "--max-count=1", "--all", "HEAD", "--not", "--remotes"]
+        done = run(words, cwd=home, env={**_ENV, "GIT_DIR": home})
+        if done.out or done.status:
+            why = "commits that are on no remote" if done.out else f"no history: {complaint(done.err)}"
+            name = os.path.relpath(home, modules) if home.startswith(str(modules)) else home
+            raise FailedError(
+                f"submodule {name} of {path} has {why}", hint="push them there; nothing was removed"
+            )
+
+
+def _refuse_loss(path: str, dirty: Sequence[str]) -> None:
     """Raise `FailedError` for whatever is nowhere but in this worktree."""
     if dirty:
         raise FailedError(
@@ -495,8 +720,6 @@ def _refuse_loss(path: str, admin: str, dirty: Sequence[str]) -> None:
             hint="commit or move them; nothing was removed",
             files=list(dirty),
         )
-    if Path(admin, "modules").exists():
-        raise FailedError(f"{path} has submodules of its own", hint=f"git worktree remove --force {path}")
     detached = _git(path, "symbolic-ref", "--quiet", "HEAD").status != 0
     if detached and not _git(path, "for-each-ref", "--count=1", "--contains", "HEAD").out:
         raise FailedError(f"{path} has commits that are on no branch", hint=f"git -C {path} branch NAME")

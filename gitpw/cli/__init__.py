@@ -19,9 +19,21 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. Answers, also errors, are printed."""
     arguments = list(sys.argv[1:] if words is None else words)
     try:
+        if arguments == ["hook", "pre-commit"] and _free():
+            return 0
         return _answered(arguments)
     except KeyboardInterrupt:
         return StoppedError.exit
+
+
+def _free() -> bool:
+    """Whether a commit is free at a glance; whatever goes wrong here, the command itself says better."""
+    from gitpw.app import free_at_a_glance
+
+    try:
+        return free_at_a_glance()
+    except Exception:  # noqa: BLE001 - nothing has been judged yet
+        return False
 
 
 def _answered(arguments: list[str]) -> int:

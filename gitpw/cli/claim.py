@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from gitpw.cli.commands import OptionalValue, command, option
-from gitpw.cli.output import left
+from gitpw.cli.output import left, noted
+from gitpw.cli.request import asking, maybe_task, waiting
 from gitpw.cli.request import lease as a_lease
-from gitpw.cli.request import maybe_task, waiting
 from gitpw.errors import NothingError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
 @option(
     "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
 )
+@option(
+    "--sparse",
+    files=True,
+    multiple=True,
+    metavar="R",
+    help="Check out only this folder, and those of the files claimed; may be repeated.",
+)
+@option("--no-checkout", is_flag=True, help="Make the worktree without any file.")
 @option("--explain", is_flag=True, help="Say why each other task wasn't chosen.")
 @option("--print-path", is_flag=True, help="Print the worktree's path and nothing else.")
 def claim(
@@ -53,6 +62,8 @@ def claim(
     no_worktree: bool,
     lease: str | None,
     wait: str | None,
+    sparse: tuple[str, ...],
+    no_checkout: bool,
     explain: bool,
     print_path: bool,
 ) -> None:
@@ -63,6 +74,10 @@ def claim(
     if print_path and no_worktree:
         raise UsageError(
             "--print-path needs a worktree", hint="leave out one of --print-path and --no-worktree"
+        )
+    if no_worktree + no_checkout + bool(sparse) > 1:
+        raise UsageError(
+            "--no-worktree, --no-checkout and --sparse exclude each other", hint="leave out all but one"
         )
     name, lease = maybe_task(task), a_lease(lease)
     context = session.open(changes=True, pushes=True, rehearsed=True)
@@ -78,6 +93,9 @@ def claim(
             lease=lease,
             wait=waiting(wait, context),
             explain=explain,
+            sparse=list(sparse),
+            checkout=not no_checkout,
+            confirm=asking(session),
         )
     except NothingError as error:
         if explain and not session.json:
@@ -87,6 +105,8 @@ def claim(
     if not session.json:
         _explain(session, done.reasons)
     if print_path and not session.json:
+        if sys.stderr and sys.stderr.isatty():
+            session.notes(_told(done, context.clock.now()))
         session.raw(done.worktree or context.repo.root or "")
         return
     lines = _told(done, context.clock.now())
@@ -99,6 +119,7 @@ def _data(done: Claimed) -> dict[str, object]:
         "lock": done.claim.public()[0],
         "worktree": done.worktree,
         "branch": done.branch,
+        **noted(done.notes),
     }
     return data if done.reasons is None else {**data, "reasons": [one.public() for one in done.reasons]}
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitpw.cli.commands import OptionalValue, argument, command, option
-from gitpw.cli.output import left
+from gitpw.cli.output import left, noted
 from gitpw.cli.request import lease as a_lease
 from gitpw.cli.request import waiting
 from gitpw.errors import UsageError
@@ -48,12 +48,13 @@ def lock(
     done = run(
         context, list(resources), shared=shared, lease=lease, wait=waiting(wait, context), reason=reason
     )
-    records = done.public()
+    session.notes(done.notes)
+    records = done.claim.public()
     mode = "shared" if shared else "exclusive"
     record = next((one for one in records if one["mode"] == mode), records[0])
-    rest = left(done.lease.expires_at, context.clock.now())
+    rest = left(done.claim.lease.expires_at, context.clock.now())
     lines = [f"locked {name} ({record['mode']}, {rest})" for name in record["lockedFiles"]]
-    session.report({"lock": record}, *lines)
+    session.report({"lock": record, **noted(done.notes)}, *lines)
 
 
 @command(

@@ -97,6 +97,20 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def streamed(head: Sequence[str], known: Sequence[Sequence[str]], room: Sequence[int]) -> list[int]:
+    """The widths of columns whose rows come one by one: what is known of them, and `room` for what isn't; the last has none."""
+    lists = zip(*([safe(cell) for cell in row] for row in known), strict=True)
+    sizes = [max(map(width, column)) for column in lists]
+    return [max(width(title), size, least) for title, size, least in zip(head, sizes, room, strict=False)] + [
+        0
+    ]
+
+
+def padded(row: Sequence[str], sizes: Sequence[int]) -> str:
+    """One row as a line, its cells made safe; what is too wide pushes the rest along."""
+    return "  ".join(_padded(safe(cell), size) for cell, size in zip(row, sizes, strict=True)).rstrip()
+
+
 def _padded(cell: str, size: int) -> str:
     return cell + " " * (size - width(cell))
 
@@ -111,6 +125,16 @@ def span(length: timedelta) -> str:
     if seconds < 2 * DAY:
         return f"{seconds // HOUR}h{seconds % HOUR // MINUTE:02}m"
     return f"{seconds // DAY}d{seconds % DAY // HOUR}h"
+
+
+def amount(size: int) -> str:
+    """A number of bytes in at most four characters and its unit: `312K`, `1.4G`."""
+    number = size / 1024
+    for unit in "KMG":
+        if number < 1000:  # noqa: PLR2004 - so many are four digits
+            return f"{number:.1f}{unit}" if 0 < number < 10 and unit != "K" else f"{number:.0f}{unit}"  # noqa: PLR2004
+        number /= 1024
+    return f"{number:.1f}T"
 
 
 def left(until: datetime, now: datetime) -> str:
@@ -131,6 +155,11 @@ def local(moment: datetime) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 task`, `2 tasks`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def noted(notes: Sequence[str]) -> dict[str, object]:
+    """What is worth knowing beside an answer, where there is something."""
+    return {"notes": notes} if notes else {}
 
 
 def told(said: Progress) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitpw.errors import InvalidError, UsageError
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from enum import StrEnum
 
+    from gitpw.cli.session import Session
     from gitpw.domain.ids import TaskId, WorkerId
     from gitpw.services.ports import Context
+    from gitpw.services.provision import Confirm
 
 E = TypeVar("E", bound="StrEnum")
 
@@ -77,6 +79,20 @@ def waiting(text: str | None, context: Context) -> str | None:
         return context.policy.claim.wait
     a_duration(text, "--wait")
     return text
+
+
+def asking(session: Session) -> Confirm | None:
+    """How to ask a person whether set-up commands may run; None where nobody can be asked."""
+    if not session.interactive:
+        return None
+
+    def ask(commands: Sequence[str]) -> bool:
+        session.complain("the base branch names these set-up commands for new worktrees:")
+        for command in commands:
+            session.complain(f"  {command}")
+        return session.confirm("run exactly these, now and for every new worktree here?")
+
+    return ask
 
 
 def steps(text: str | None) -> tuple[int | None, int | None]:

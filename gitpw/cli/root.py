@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "doctor": "setup:doctor",
         "config": "setup:config",
         "completion": "completion:completion",
+        "shell-init": "shell_init:shell_init",
         "demo": "setup:demo",
     },
     "Tasks": {
@@ -47,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "health": "upkeep:health",
     },
     "Upkeep": {
+        "check": "check:check",
         "gc": "upkeep:gc",
         "hook": "hook:hook",
     },

@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from gitpw.cli.output import aligned, plain, safe, span
+from gitpw.cli.output import aligned, padded, plain, safe, span, streamed
 from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from gitpw.domain.policy import Policy
     from gitpw.errors import PwError
     from gitpw.services.ports import Context
 
@@ -61,6 +62,8 @@ class Session:
         changes: bool = False,
         pushes: bool = False,
         rehearsed: bool = False,
+        lenient: bool = False,
+        policy: Policy | None = None,
     ) -> Context:
         """The repository and its ledger as this run sees them; `changes` is for what can't be tried without effect.
 
@@ -83,6 +86,8 @@ class Session:
             beginning=beginning,
             pushes=pushes,
             dry_run=self.dry_run and rehearsed,
+            lenient=lenient,
+            policy=policy,
             tell=self.note,
         )
 
@@ -124,12 +129,49 @@ class Session:
         else:
             self._lines(aligned([head, *rows]))
 
+    def progressively(
+        self,
+        head: Sequence[str],
+        known: Sequence[Sequence[str]],
+        room: Sequence[int],
+        rows: Iterator[Sequence[str]],
+        none: str,
+    ) -> None:
+        """A list whose rows take their time: each is shown as soon as it is there, on a terminal; else all together.
+
+        `known` is what can be said of each row at once, without its last column, and `room` what the rest may take.
+        """
+        if not self.terminal or not known:
+            self.table({}, head, list(rows), none)
+            return
+        sizes = streamed(head, known, room)
+        self._lines([padded(head, sizes)])
+        for row in rows:
+            self._lines([padded(row, sizes)])
+            self.flush()
+
+    def placed(self, path: str) -> str:
+        """A path as typed, seen from where this process is: -C says otherwise."""
+        return os.path.join(self.directory or "", path)  # noqa: PTH118 - as typed
+
     @property
     def terminal(self) -> bool:
         """Whether a person looks at stdout and it can show more than lines."""
         return (
             not self.json and bool(sys.stdout) and sys.stdout.isatty() and os.environ.get("TERM") not in PLAIN
         )
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is there who can be asked: not a pipe, nor an agent."""
+        return not self.json and all(one is not None and one.isatty() for one in (sys.stdin, sys.stderr))
+
+    def confirm(self, question: str) -> bool:
+        """Ask on standard error, since stdout may be `cd "$(…)"`; only a plain yes is one."""
+        with suppress(OSError):
+            _write(sys.stderr, f"{safe(question)} [y/N] ")
+            sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def raw(self, text: str) -> None:
         """A path on a line of its own, byte for byte: for `cd "$(…)"`."""

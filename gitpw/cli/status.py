@@ -48,6 +48,7 @@ def _data(found: Status) -> dict[str, object]:
         "warnings": found.warnings,
         "ledger": found.ledger,
         "remote": found.remote,
+        **({"conflicts": found.conflicts} if found.conflicts else {}),
     }
 
 

@@ -74,6 +74,18 @@ class Cells(Protocol):
         """What is filed directly under a key, sorted."""
 
 
+class Empty:
+    """The cells of no state at all."""
+
+    def load(self, _key: Key) -> bytes | None:
+        """Nothing."""
+        return None
+
+    def names(self, _key: Key) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
+
 class Format(Record):
     """The version of the storage format."""
 
@@ -128,6 +140,7 @@ class Board:
         self.changes: dict[Key, bytes | None] = {}
         self._below: dict[Key, set[str]] = {}
         self._read: dict[Key, Record] = {}
+        self._globs: dict[tuple[str, ...], list[tuple[ClaimId, Held, Resource]]] | None = None
 
     # cells
 
@@ -140,6 +153,8 @@ class Board:
         else:
             self.changes[key] = content
         self._read.pop(key, None)
+        if key[0] in {"globs", "settings"}:
+            self._globs = None
         for depth in range(len(key)):
             self._below.setdefault(key[:depth], set()).add(key[depth])
 
@@ -494,11 +509,29 @@ class Board:
         else:
             yield from self._above(wanted.anchor, wanted)
             yield from self._inside(("paths", *(f"={part}" for part in wanted.anchor)), wanted)
-        for claim in self.names(("globs",)):
-            for number in self.names(("globs", claim)):
-                held = self._record(Held, ("globs", claim, number))
-                if held is not None and overlap(self.seen(held.resource), wanted):
-                    yield ClaimId(claim), held
+        globs = self._locked_globs()
+        above = (
+            [wanted.parts[:depth] for depth in range(len(wanted.parts) + 1)]
+            if isinstance(wanted, File)
+            else globs
+        )
+        for anchor in above:
+            for claim, held, glob in globs.get(anchor, ()):
+                if overlap(glob, wanted):
+                    yield claim, held
+
+    def _locked_globs(self) -> dict[tuple[str, ...], list[tuple[ClaimId, Held, Resource]]]:
+        """Every locked glob by the folder that it begins in, read once for as long as none changes."""
+        if self._globs is None:
+            self._globs = {}
+            for claim in self.names(("globs",)):
+                for number in self.names(("globs", claim)):
+                    held = self._record(Held, ("globs", claim, number))
+                    thing = None if held is None else self.seen(held.resource)
+                    if held is not None and thing is not None:
+                        anchor = thing.anchor if isinstance(thing, Glob) else thing.parts
+                        self._globs.setdefault(anchor, []).append((ClaimId(claim), held, thing))
+        return self._globs
 
     def _above(self, parts: Sequence[str], wanted: Glob | None = None) -> Iterator[tuple[ClaimId, Held]]:
         """Locks of the folders above `parts`, from the root down, without its own."""

@@ -416,8 +416,10 @@ def lost(board: Board, asker: WorkerId, claim: ClaimId | None, task: TaskId | No
     what = f"your claim on {named}" if named else "your claim"
     story = f"{what} is no longer the current one"
     if ending is not None:
+        how, _, reason = ending.how.partition(": ")
+        happened = "ran out and was ended" if how == "expired" else f"was {how}"
         by = "you" if ending.by == asker else ending.by
-        story = f"{what} was {ending.how} by {by} at {isoformat(ending.at)}"
+        story = f"{what} {happened} by {by} at {isoformat(ending.at)}{f' ({reason})' if reason else ''}"
     return Refused(
         code="stale",
         message=story,

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.record import Instant, Record
+from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-
-class Mode(StrEnum):
-    """Whether a lock tolerates others of its kind."""
-
-    EXCLUSIVE = "exclusive"
-    SHARED = "shared"
+__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
 
 
 class Held(Record):
@@ -84,6 +79,10 @@ class Claim(Record):
             "mode": mode.value,
             "token": self.token,
         }
+
+
+GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
+"""Ways in which a claim ends by its holder's own doing: what is left of its work may be committed and pushed."""
 
 
 class Ended(Record):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from gitpw.domain.ids import duration
+from gitpw.domain.resource import resource
 from gitpw.domain.task import is_branch
+from gitpw.errors import InvalidError, PwError
 
 CRITICAL = (
     "**/package.json",
@@ -31,20 +35,62 @@ CRITICAL = (
 )
 
 
-def _checked(text: str) -> str:
-    duration(text)
-    return text
+T = TypeVar("T")
 
 
-def _branches(template: str) -> str:
+def _by(rule: Callable[[T], object]) -> AfterValidator:
+    """A rule of ours in pydantic's words, so that what it refuses is known with its key."""
+
+    def check(value: T) -> T:
+        try:
+            rule(value)
+        except PwError as error:
+            context = {"message": error.message, "hint": error.hint}
+            raise PydanticCustomError("rule", "{message}", context) from error
+        return value
+
+    return AfterValidator(check)
+
+
+def _lasting(text: str) -> None:
+    """A length of time that isn't nothing."""
+    if not duration(text):
+        raise InvalidError(f"{text!r} is no time at all", hint="write it as 90s, 5m, 2h or 1d")
+
+
+def _branches(template: str) -> None:
     """A template names a branch for each task: it has the task's id in it, and makes names that git takes."""
     name = re.sub(r"\{(type|issue|id|slug)\}", "x", template)
     if "{id}" not in template or not is_branch(name):
-        raise ValueError(f"{template!r} makes no branch names: use {{type}}, {{issue}}, {{id}} and {{slug}}")
-    return template
+        raise InvalidError(
+            f"{template!r} makes no branch names", hint="use {type}, {issue}, {id} and {slug}; {id} is needed"
+        )
 
 
-Duration = Annotated[str, AfterValidator(_checked)]
+def _folders(template: str) -> None:
+    """A template names a folder for each task."""
+    if "{id}" not in template or not template.isprintable():
+        raise InvalidError(
+            f"{template!r} names no folder for each task", hint="put {id} in it, as in .worktrees/{id}"
+        )
+
+
+def _branch(name: str) -> None:
+    if not is_branch(name):
+        raise InvalidError(f"{name!r} is no name for a branch", hint="for instance main")
+
+
+def _number(value: object) -> object:
+    """TOML's texts and truth values are no numbers, whatever pydantic can make of them."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("float_type", "a number is expected")
+    return value
+
+
+Duration = Annotated[str, _by(duration)]
+Length = Annotated[str, _by(_lasting)]
+Pattern = Annotated[str, _by(resource)]
+"""What files are meant, written as locks are."""
 
 
 class Section(BaseModel):
@@ -57,32 +103,38 @@ class Guarding(Section):
     """`[policy]`."""
 
     enforce: Literal["held", "strict"] = "held"
-    critical: list[str] = list(CRITICAL)
-    ignore: list[str] = []
-    lockable: list[str] = []
+    critical: list[Pattern] = list(CRITICAL)
+    ignore: list[Pattern] = []
+    lockable: list[Pattern] = []
     offline: Literal["warn", "block"] = "warn"
     refresh: Duration = "60s"
     trailers: bool = True
     signed: bool = False
 
+    @property
+    def guarded(self) -> list[str]:
+        """Patterns of files that may be changed only under a lock of one's own."""
+        return [*self.critical, *self.lockable]
+
 
 class Claiming(Section):
     """`[claim]`."""
 
-    lease: Duration = "60m"
+    lease: Length = "60m"
     wait: Duration = "5m"
-    worktrees: str = ".worktrees/{id}"
-    branch: Annotated[str, AfterValidator(_branches)] = "{type}/{issue}-{id}-{slug}"
+    worktrees: Annotated[str, _by(_folders)] = ".worktrees/{id}"
+    branch: Annotated[str, _by(_branches)] = "{type}/{issue}-{id}-{slug}"
     setup: list[str] = []
+    stale: Literal["warn", "update", "refuse"] = "update"
 
 
 class Merging(Section):
     """`[merge]`."""
 
-    base: str | None = None
+    base: Annotated[str, _by(_branch)] | None = None
     mode: Literal["direct", "pull-request", "none"] = "direct"
     test: str | list[str] = []
-    timeout: Duration = "30m"
+    timeout: Length = "30m"
     strategy: Literal["rebase", "squash", "merge"] = "rebase"
     window: int = Field(default=5, ge=1, le=100)
     on_conflict: str | None = None
@@ -93,8 +145,10 @@ class Agent(Section):
 
     runner: str = "claude"
     prompt: str | None = None
-    max_cost: float | None = Field(default=None, ge=0, strict=False)
-    timeout: dict[str, Duration] = {}
+    max_cost: Annotated[float, BeforeValidator(_number)] | None = Field(
+        default=None, ge=0, allow_inf_nan=False, strict=False
+    )
+    timeout: dict[str, Length] = {}
     retries: int = Field(default=3, ge=0, le=10)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from gitpw.domain.ids import isoformat
 
-Instant = Annotated[AwareDatetime, PlainSerializer(isoformat, return_type=str)]
-"""A moment, written in UTC to the second."""
+
+def _whole(moment: datetime) -> datetime:
+    """The moment to the second: what is decided now must be decided alike by whoever reads it again."""
+    return moment.replace(microsecond=0)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_whole), PlainSerializer(isoformat, return_type=str)]
+"""A moment, to the second, written in UTC."""
 
 
 class Record(BaseModel):

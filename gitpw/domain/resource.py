@@ -7,10 +7,11 @@ two automata accept a common word is decided exactly, by walking their product.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import TypeVar
 
@@ -80,10 +81,19 @@ class File:
 Resource = Path | Glob
 """What can be locked."""
 
+
+class Mode(StrEnum):
+    """Whether a lock tolerates others of its kind."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+
+
 Covered = Path | Glob | File
 """What a lock can stand in the way of."""
 
 
+@lru_cache(maxsize=65_536)
 def resource(text: str, folder: str = "") -> Resource:
     """Read what a person wrote in `folder` (relative to the root): `src/auth`, `src/*.py`, `literal:…`, `glob:…`.
 
@@ -244,6 +254,22 @@ def _common_word(one: _Edges, two: _Edges) -> bool:
     return False
 
 
+WILDCARDS = re.compile(r"((?:(?<=/)|^)\*\*/|\*\*|\*|\?)")
+EXPRESSIONS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@lru_cache(maxsize=4_096)
+def _matcher(glob: str) -> re.Pattern[str] | None:
+    """The glob as a regular expression, much faster on one file; None with so many stars that it may go astray."""
+    pieces = WILDCARDS.split(glob)  # what is literal, a wildcard, what is literal …
+    if sum(piece != "?" for piece in pieces[1::2]) > 2:  # noqa: PLR2004 - two stars are quadratic at worst
+        return None
+    return re.compile(
+        "".join(EXPRESSIONS[piece] if n % 2 else re.escape(piece) for n, piece in enumerate(pieces)),
+        re.DOTALL,
+    )
+
+
 C = TypeVar("C", bound=Path | Glob | File)
 
 
@@ -262,4 +288,17 @@ def overlap(one: Covered, two: Covered) -> bool:
     if isinstance(one, Path) and isinstance(two, Path):
         shorter, longer = sorted((one.parts, two.parts), key=len)
         return longer[: len(shorter)] == shorter
+    if isinstance(one, File) and isinstance(two, Glob):
+        return overlap(two, one)
+    if isinstance(one, Glob) and isinstance(two, File):
+        return _matches(one, two)
     return _common_word(_edges(one), _edges(two))
+
+
+def _matches(glob: Glob, file: File) -> bool:
+    matcher = _matcher(glob.text)
+    if matcher is not None:
+        return matcher.fullmatch(file.text) is not None
+    head, *_, tail = WILDCARDS.split(glob.text)
+    plausible = file.text.startswith(head) and file.text.endswith(tail)
+    return plausible and _common_word(_edges(glob), _edges(file))

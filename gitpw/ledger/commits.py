@@ -40,12 +40,16 @@ SUBJECT = 120
 
 
 class Entry(NamedTuple):
-    """One line of the audit trail, as the commit has it: nothing in it has been checked."""
+    """One line of the audit trail, as the commit has it: nothing in it has been checked.
+
+    `commit` is the state that it led to, where it was read from a history.
+    """
 
     counter: int
     subject: str
     operation: Mapping[str, Any]
     outcome: Mapping[str, Any]
+    commit: str = ""
 
 
 def message(board: Board, operation: Operation, outcome: Done) -> str:

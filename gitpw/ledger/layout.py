@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from gitpw.domain.board import Key
+
+Branch = dict[str, "Branch | bytes | None"]
+"""What changes in a folder: by name the content of an entry, None where it goes, or what changes below it."""
 
 HASHED = frozenset({"tasks", "workers", "claims", "progress", "ended", "dependents", "keys"})
 
@@ -54,3 +58,18 @@ def entries(key: Key) -> tuple[str, ...]:
 def is_hashed_table(key: Key) -> bool:
     """Whether what is filed directly under this key is spread over hashed folders."""
     return len(key) == 1 and key[0] in HASHED
+
+
+def branch(changes: Mapping[Key, bytes | None]) -> Branch:
+    """Changed cells as what changes in the root of the tree."""
+    root: Branch = {}
+    for key, content in changes.items():
+        *folders, name = entries(key)
+        here = root
+        for folder in folders:
+            below = here.setdefault(folder, {})
+            if not isinstance(below, dict):
+                raise TypeError(key)
+            here = below
+        here[name] = content
+    return root

@@ -20,6 +20,8 @@ STALE = 10.0
 class LocalStore(GitStore):
     """The private repository is the ledger itself."""
 
+    known = LOCAL
+
     def tip(self) -> str | None:
         """The current state."""
         return self.ref(LOCAL)
@@ -53,6 +55,7 @@ class LocalStore(GitStore):
             if old is not None and self._moved(old) and self._moved(new):
                 raise ConfigError("the ledger has just moved to a remote", hint="run the command again")
             transaction.set_target(LOCAL, pygit2.Oid(hex=new))
+        self.list_locks()
         return Swap.DONE
 
     def push(self, moves: Sequence[Move]) -> None:

@@ -91,8 +91,12 @@ class MemoryStore:
     def tidy(self) -> None:
         """Nothing to do."""
 
-    def deepen(self) -> None:
+    def list_locks(self) -> None:
+        """No hook asks a store that lives in one process."""
+
+    def deepen(self, by: int | None = None) -> bool:  # noqa: ARG002
         """Nothing to do."""
+        return False
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[bool]:
@@ -103,7 +107,8 @@ class MemoryStore:
         """The operations that led to a state, newest first."""
         at: str | None = commit
         while at is not None:
-            at, _, text = self._states[at]
+            before, _, text = self._states[at]
             entry = read(text)
             if entry is not None:
-                yield entry
+                yield entry._replace(commit=at)
+            at = before

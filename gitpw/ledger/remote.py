@@ -11,17 +11,20 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from gitpw.domain.checkup import Greeting
 from gitpw.errors import ConfigError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.store import TIP, BranchError, GitStore, Move, NotAtomicError, Swap
-from gitpw.ledger.transport import ELSEWHERE, Finished, Opened, Run, store_environment
-
-NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
-"""The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
+from gitpw.ledger.transport import ELSEWHERE, NAMESPACES, Finished, Opened, Run, store_environment
 
 PUSH_TIMEOUT = 120.0
+
+UNASKED = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "SSH_ASKPASS_REQUIRE": "never"}
+"""Nobody is there to be asked for a password."""
 
 RACES = re.compile(
     r"cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists|"
@@ -58,6 +61,7 @@ class RemoteStore(GitStore):
     def accept(self, commit: str) -> None:
         """Take a state as the last one known."""
         self.set_ref(TIP, commit)
+        self.list_locks()
 
     @property
     def ledger_ref(self) -> str:
@@ -70,6 +74,12 @@ class RemoteStore(GitStore):
     def _shown(self) -> str:
         """The remote as people are told of it: a URL without its password."""
         return _printable(self.remote)
+
+    @property
+    def _written_to(self) -> str:
+        """The remote, by the URL that it is pushed to where it has one of its own."""
+        key = f"remote.{self.remote}.pushurl"
+        return next((value for name, value in self._config() if name == key), self.remote)
 
     def fall_back(self) -> None:
         """Use the branch that stands in for the ledger's ref, on a host that refuses other namespaces."""
@@ -94,22 +104,61 @@ class RemoteStore(GitStore):
             self.note_asked()
             return self.ref("refs/pw/remote/pw/main") or self.ref("refs/pw/remote/heads/main")
 
-    def deepen(self) -> None:
-        """Fetch the history that the first, shallow fetch left out."""
-        if (self.path / "shallow").exists():
-            done = self._git(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--unshallow",
-                "--",
-                self.remote,
-                self.ledger_ref,
-                timeout=600,
+    def greet(self, timeout: float) -> Greeting:
+        """What the remote shows to whoever asks, without a password being asked for; raises as `fetch` does.
+
+        Nothing is written: this is also for repositories that git-pw knows nothing of.
+        """
+        with tempfile.TemporaryDirectory(prefix="git-pw-") as folder:
+            trace = Path(folder, "trace")
+            done = self._run(
+                ["git", "ls-remote", "--refs", "--", self._written_to, *NAMESPACES.values()],
+                cwd=self._where,
+                env={
+                    **ELSEWHERE,
+                    **UNASKED,
+                    "GIT_TRACE_CURL": str(trace),
+                    "GIT_TRACE_CURL_NO_DATA": "1",
+                },
+                timeout=timeout,
             )
+            said = trace.read_bytes() if trace.exists() else b""
+        if done.status != 0:
+            raise self._unreachable(done.err, late=done.late)
+        shown = (line.partition("\t")[2] for line in done.out.decode(errors="replace").splitlines())
+        return Greeting(frozenset(shown) & set(NAMESPACES.values()), _date(said))
+
+    def rehearse(self, timeout: float) -> None:
+        """Push what is there already, up to the last step: raises `FailedError` where that isn't allowed."""
+        tip, ref = self.tip(), self.ledger_ref
+        if tip is None:
+            return
+        options = ["--dry-run", "--porcelain", "--quiet", "--no-verify", "--no-signed"]
+        lease = f"--force-with-lease={ref}:{tip}"
+        done = self._git(
+            "push", *options, lease, "--", self.remote, f"{tip}:{ref}", timeout=timeout, env=UNASKED
+        )
+        if done.status == 0:
+            return
+        swap = self._refused(done.out.decode(errors="replace"), done.err, ref, sent=False, late=done.late)
+        if swap is Swap.BEATEN and self.fetch(timeout) == tip:
+            raise FailedError(
+                f"{self._shown} shows {ref} to readers and hides it from pushes",
+                hint="ask its administrator to allow refs/pw/* (receive.hideRefs, transfer.hideRefs)",
+            )
+
+    def deepen(self, by: int | None = None) -> bool:
+        """Fetch the history that the first, shallow fetch left out, or a part of it; False where nothing was."""
+        with self.lock():
+            if not (self.path / "shallow").exists():
+                return False
+            more = "--unshallow" if by is None else f"--deepen={by}"
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", more)
+            done = self._git("fetch", *options, "--", self.remote, self.ledger_ref, timeout=600)
             if done.status != 0:
                 raise self._unreachable(done.err, late=done.late)
             self._repo = None  # an open repository remembers where its history was cut off
+            return True
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = (), ref: str | None = None) -> Swap:
         """Push the new state if the remote still has the old one, with the user's branches if some are to move."""
@@ -254,6 +303,14 @@ class RemoteStore(GitStore):
             file.write(lines)
             file.flush()
             yield {**found, "GIT_SHALLOW_FILE": file.name} if lines else found
+
+
+def _date(trace: bytes) -> datetime | None:
+    """The time that an http server says it is, in git's own trace."""
+    found = re.findall(rb"header: date: ([^\r\n]+)", trace, re.IGNORECASE)
+    with suppress(IndexError, ValueError, TypeError):
+        return parsedate_to_datetime(found[-1].decode())
+    return None
 
 
 def _verdicts(out: str) -> list[tuple[str, str]]:

@@ -14,8 +14,6 @@ from gitpw.ledger import layout
 EMPTY = pygit2.Oid(hex="e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
 """The blob without content, which many cells share."""
 
-Branch = dict[str, "Branch | bytes | None"]
-
 
 class Snapshot:
     """The cells of one tree; what isn't of the expected kind is reported as a `ConfigError`."""
@@ -54,33 +52,11 @@ class Snapshot:
         return self._trees[path]
 
 
-class Empty:
-    """The cells of no state at all."""
-
-    def load(self, _key: Key) -> bytes | None:
-        """Nothing."""
-        return None
-
-    def names(self, _key: Key) -> Sequence[str]:
-        """Nothing."""
-        return ()
-
-
 def written(
     repo: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[Key, bytes | None]
 ) -> pygit2.Oid:
     """Write the objects of a changed state; the name of its tree."""
-    root: Branch = {}
-    for key, content in changes.items():
-        *folders, name = layout.entries(key)
-        here = root
-        for folder in folders:
-            below = here.setdefault(folder, {})
-            if not isinstance(below, dict):
-                raise TypeError(key)
-            here = below
-        here[name] = content
-    found = _folder(repo, base, root)
+    found = _folder(repo, base, layout.branch(changes))
     return found if found is not None else repo.TreeBuilder().write()
 
 
@@ -90,7 +66,7 @@ def _blob(repo: pygit2.Repository, content: bytes | None) -> pygit2.Oid | None:
     return EMPTY if content == b"" and EMPTY in repo else repo.create_blob(content)
 
 
-def _folder(repo: pygit2.Repository, base: pygit2.Tree | None, branch: Branch) -> pygit2.Oid | None:
+def _folder(repo: pygit2.Repository, base: pygit2.Tree | None, branch: layout.Branch) -> pygit2.Oid | None:
     """Write one changed folder; None where nothing is left in it."""
     builder = repo.TreeBuilder() if base is None else repo.TreeBuilder(base)
     for name, content in branch.items():

@@ -18,10 +18,11 @@ from typing import NamedTuple, Protocol
 
 import pygit2
 
-from gitpw.domain.board import Cells, Key
+from gitpw.domain.board import Cells, Empty, Key
 from gitpw.errors import ConfigError, FailedError, PwError
+from gitpw.ledger import listing
 from gitpw.ledger.commits import Entry, read, seconds
-from gitpw.ledger.snapshot import Empty, Snapshot, written
+from gitpw.ledger.snapshot import Snapshot, written
 from gitpw.ledger.transport import ELSEWHERE, Run
 
 PATIENCE = 5.0
@@ -106,8 +107,11 @@ class Store(Protocol):
     def tidy(self) -> None:
         """Pack what has piled up, if it is much, and take away what killed commands have left."""
 
-    def deepen(self) -> None:
-        """Bring the whole history here; raises `OfflineError`."""
+    def list_locks(self) -> None:
+        """Write down for the hooks what is held in the last known state."""
+
+    def deepen(self, by: int | None = None) -> bool:
+        """Bring so many more states of the history here, or all; False where all are. Raises `OfflineError`."""
 
     def lock(self) -> contextlib.AbstractContextManager[bool]:
         """Queue up with the other processes of this machine; False after `PATIENCE` seconds in vain."""
@@ -117,7 +121,9 @@ class Store(Protocol):
 
 
 class GitStore:
-    """The part that stores on git objects have in common."""
+    """The part that stores on git objects have in common; `known` is the ref of the last known state."""
+
+    known = TIP
 
     def __init__(self, folder: str, run: Run) -> None:
         """`folder` is ours: `<common git dir>/pw`."""
@@ -152,6 +158,12 @@ class GitStore:
     def set_ref(self, name: str, commit: str) -> None:
         """Point a ref of the store somewhere."""
         self.repo.references.create(name, pygit2.Oid(hex=commit), force=True)
+
+    def list_locks(self) -> None:
+        """Write down for the hooks what is held in the last known state."""
+        tip = self.ref(self.known)
+        if tip is not None:
+            listing.follow(self.folder, self.repo, self.known, tip)
 
     def commit(self, name: str) -> pygit2.Commit | None:
         """The commit of that name, None where it isn't here or is something else."""
@@ -196,18 +208,20 @@ class GitStore:
         """Pack what has piled up, if it is much: git decides, and works in the background.
 
         What killed commands were just writing goes too.
+
+        Not the refs: the hooks read the last known state's name from its file.
         """
         for pattern in LITTER:
             for path in self.folder.glob(pattern):
                 with contextlib.suppress(OSError):
                     if time.time() - path.stat().st_mtime > STALE:
                         path.unlink()
-        self._run(
-            ["git", "gc", "--auto", "--quiet"], env={**ELSEWHERE, "GIT_DIR": str(self.path)}, timeout=60
-        )
+        packing = ["git", "-c", "gc.packRefs=false", "gc", "--auto", "--quiet"]
+        self._run(packing, env={**ELSEWHERE, "GIT_DIR": str(self.path)}, timeout=60)
 
-    def deepen(self) -> None:
+    def deepen(self, by: int | None = None) -> bool:  # noqa: ARG002
         """Nothing to do where nothing was left out."""
+        return False
 
     def history(self, commit: str) -> Iterator[Entry]:
         """The operations that led to a state, newest first, as far back as they are here."""
@@ -215,7 +229,7 @@ class GitStore:
         while found is not None:
             entry = read(found.raw_message.decode(errors="replace"))
             if entry is not None:
-                yield entry
+                yield entry._replace(commit=str(found.id))
             found = self.commit(str(found.parent_ids[0])) if found.parent_ids else None
 
     @contextlib.contextmanager
@@ -235,9 +249,9 @@ class GitStore:
 
     def note_asked(self) -> None:
         """Remember that the current state was known for sure just now."""
-        stamp = self.folder / "asked"
-        stamp.touch()
-        os.utime(stamp)
+        (self.folder / "asked").write_text(
+            f"{int(time.time())}\n"
+        )  # for the hooks: a shell can't see its age
 
     def asked(self) -> datetime | None:
         """When the current state was last known for sure."""

@@ -10,6 +10,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+NAMESPACES = {"pw": "refs/pw/locks/main", "heads": "refs/heads/pw/locks/main"}
+"""The ledger's ref, and the one that stands in for it on hosts that allow branches and tags only."""
+
 SECTIONS = ("credential.", "http.", "https.", "url.", "ssh.", "protocol.", "gitproxy.", "transfer.")
 REMOTE_KEYS = ("proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
 KEYS = frozenset({"core.sshcommand", "core.askpass", "core.gitproxy"})

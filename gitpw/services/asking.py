@@ -48,6 +48,14 @@ def welcome(ctx: Context) -> None:
         )
     for problem in ctx.hooks.problems():
         ctx.tell(f"hooks: {problem}")
+    inform_hooks(ctx)
+
+
+def inform_hooks(ctx: Context) -> None:
+    """Write down what hooks need, so that they can do without us where nothing is held."""
+    if not ctx.dry_run:
+        ctx.rules.publish()
+        ctx.ledger.store.list_locks()
 
 
 def settle(ctx: Context) -> list[Settled]:

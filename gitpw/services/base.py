@@ -20,7 +20,7 @@ def base(ctx: Context) -> str:
     The remote's base branch, fetched first if that was longer ago than the policy's refresh age.
     """
     branch = base_branch(ctx)
-    if ctx.remote is not None and not _is_fresh(ctx, ctx.remote, branch):
+    if ctx.remote is not None and not is_fresh(ctx, ctx.remote, branch):
         fetched = ctx.repo.fetch_branch(ctx.remote, branch, FETCH_TIMEOUT)
         if not fetched:
             ctx.tell(f"{branch} could not be fetched from {ctx.remote}: beginning at what is known here")
@@ -33,7 +33,19 @@ def base(ctx: Context) -> str:
     )
 
 
-def _is_fresh(ctx: Context, remote: str, branch: str) -> bool:
+def guarded_branch(ctx: Context) -> str:
+    """The base branch by the rules in force, whatever a task's own branch says."""
+    return ctx.rules.policy().merge.base or ctx.repo.default_branch(ctx.remote)
+
+
+def known_tip(ctx: Context) -> str | None:
+    """The newest commit of the base branch that is known here, without asking; None where none is."""
+    space = "heads" if ctx.remote is None else f"remotes/{ctx.remote}"
+    return ctx.repo.resolve(f"refs/{space}/{guarded_branch(ctx)}")
+
+
+def is_fresh(ctx: Context, remote: str, branch: str) -> bool:
+    """Whether the base branch was fetched a moment ago, as the policy means it."""
     ago = ctx.repo.fetched_ago(remote, branch)
     return ago is not None and ago <= duration(ctx.policy.policy.refresh).total_seconds()
 

@@ -10,6 +10,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.ids import OperationId, TaskId, duration
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Done, Take
+from gitpw.domain.resource import Glob, resource
 from gitpw.domain.schedule import Reason, reasons
 from gitpw.domain.task import Task
 from gitpw.errors import ContendedError, HeldError, InvalidError, NothingError, PwError
@@ -27,10 +28,27 @@ from gitpw.services.asking import (
     welcome,
 )
 from gitpw.services.base import base
-from gitpw.services.ports import Context
+from gitpw.services.forecast import WAIT, also_changed, forecast, some_others, stands, start_fetch
+from gitpw.services.ports import Context, Fetch
+from gitpw.services.protect import protect
+from gitpw.services.provision import Confirm, provision
 from gitpw.services.show_task import known_task
+from gitpw.services.stale import caught_up, newer, told
 
 T = TypeVar("T")
+
+
+PREDICTING = 1.0
+"""Seconds that it may take to see with whom my branch would conflict."""
+
+
+class Wanted(NamedTuple):
+    """How the place of work is to be: a worktree or this checkout; with these folders only, or without any file."""
+
+    worktree: bool = True
+    sparse: tuple[str, ...] = ()
+    checkout: bool = True
+    confirm: Confirm | None = None
 
 
 class Claimed(NamedTuple):
@@ -54,15 +72,23 @@ def claim(
     lease: str | None = None,
     wait: str | None = None,
     explain: bool = False,
+    sparse: Sequence[str] = (),
+    checkout: bool = True,
+    confirm: Confirm | None = None,
 ) -> Claimed:
-    """Claim the named task or the best one; an own claim that was interrupted is finished first."""
+    """Claim the named task or the best one; an own claim that was interrupted is finished first.
+
+    The worktree has all files, or with `sparse` those folders and the ones of the claim, or without `checkout` none.
+    `confirm` asks a person whether the set-up commands may run.
+    """
     welcome(ctx)
     wanted = held(canonical(ctx, files), shared=shared)
+    place = Wanted(worktree, _folders(canonical(ctx, sparse)), checkout, confirm)
     unfinished = _unfinished(ctx, task)
     if unfinished is not None:
         operation, board, mine = unfinished
         ctx.tell(f"finishing the claim of {mine.task} that was interrupted")
-        return _finished(ctx, operation, board, mine, None, worktree=worktree)
+        return _finished(ctx, operation, board, mine, None, place)
     if worktree and ctx.repo.root is None:
         raise InvalidError("a bare repository has no worktrees here", hint="claim with --no-worktree")
     request = Take(
@@ -74,19 +100,27 @@ def claim(
         base=base(ctx) if worktree else None,
         holding=next((own.claim for own in here(ctx) if own.task == task), None) if task else None,
     )
-    return waited(ctx, wait, lambda: _claimed(ctx, request, worktree=worktree, explain=explain))
+    return waited(ctx, wait, lambda: _claimed(ctx, request, place, explain=explain))
 
 
-def _claimed(ctx: Context, request: Take, *, worktree: bool, explain: bool) -> Claimed:
+def _folders(names: Sequence[str]) -> tuple[str, ...]:
+    """The folders that a sparse checkout is to have; raises `InvalidError` for a glob."""
+    for name in names:
+        if isinstance(resource(name), Glob):
+            raise InvalidError(f"{name!r} is no folder", hint="--sparse takes folders, not globs")
+    return tuple(str(resource(name)).removeprefix("literal:") for name in names)
+
+
+def _claimed(ctx: Context, request: Take, place: Wanted, *, explain: bool) -> Claimed:
     answer = ctx.ledger.transact(request, ctx.me, hold=True)
     done = granted(answer.outcome)
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
-    told = None
+    whys = None
     if explain:
         worker = answer.board.worker(ctx.me.worker)
-        told = reasons(answer.board, answer.operation, worker) if worker else []
-        told = [reason for reason in told if reason.task != mine.task]
-    return _finished(ctx, answer.operation.id, answer.board, mine, told, worktree=worktree)
+        whys = reasons(answer.board, answer.operation, worker) if worker else []
+        whys = [reason for reason in whys if reason.task != mine.task]
+    return _finished(ctx, answer.operation.id, answer.board, mine, whys, place, fresh=done.changed)
 
 
 def _unfinished(ctx: Context, task: TaskId | None) -> tuple[OperationId, Board, Claim] | None:
@@ -106,18 +140,24 @@ def _finished(
     operation: OperationId,
     board: Board,
     mine: Claim,
-    told: list[Reason] | None,
+    whys: list[Reason] | None,
+    place: Wanted,
     *,
-    worktree: bool,
+    fresh: bool = False,
 ) -> Claimed:
-    """Make the worktree that belongs to a granted claim, and close the journal when all is there."""
+    """Make the worktree that belongs to a granted claim, and close the journal when all is there.
+
+    `fresh` where the claim was granted a moment ago, so that it can be given back.
+    """
     if mine.task is None:
         raise InvalidError("that claim has no task")
     task = known_task(board, mine.task)
+    others = some_others(board, task.id)
+    fetch = start_fetch(ctx, others) if place.worktree else None
     path = None
     try:
-        if worktree:
-            path, branch = _worktree(ctx, task, mine)
+        if place.worktree:
+            path, branch = _worktree(ctx, task, mine, place)
             mine = mine.but(branch=branch)
             task = task.but(metadata=task.metadata.but(branch_name=branch))
         else:
@@ -129,10 +169,67 @@ def _finished(
         )
         raise
     ctx.ledger.journal.close(operation)
-    return Claimed(task, mine, path, mine.branch, [], told)
+    _keep_hooks(ctx)
+    notes = _up_to_date(ctx, board, mine, path, fresh=fresh)
+    notes += _at_no_cost(lambda: _warnings(ctx, board, mine, others, fetch))
+    if path is not None:
+        notes += _at_no_cost(lambda: provision(ctx, task.id, path, place.confirm))
+    protect(ctx, None, path)
+    return Claimed(task, mine, path, mine.branch, notes, whys)
 
 
-def _worktree(ctx: Context, task: Task, mine: Claim) -> tuple[str, str]:
+def _keep_hooks(ctx: Context) -> None:
+    """Work begins: hook managers write over our hooks, and a new worktree may have a hooks folder of its own."""
+    if ctx.dry_run:
+        return
+    try:
+        ctx.hooks.keep()
+    except PwError as error:
+        ctx.tell(f"hooks: {error.message}")
+
+
+def _at_no_cost(work: Callable[[], list[str]]) -> list[str]:
+    """Notes from what isn't worth a claim if it fails."""
+    try:
+        return work()
+    except PwError as error:
+        return [f"the claim stands, but {error.message}"]
+
+
+def _up_to_date(ctx: Context, board: Board, mine: Claim, path: str | None, *, fresh: bool) -> list[str]:
+    """What to know of locked files that are newer on the base branch; a policy that refuses them gives the claim back."""
+    head = ctx.repo.resolve("HEAD" if path is None else f"refs/heads/{mine.branch}")
+    try:
+        if path is not None:
+            return caught_up(ctx, board, mine.locks, path, head)
+        return told(ctx, newer(ctx, board, mine.locks, head), ctx.repo.root or ".")
+    except InvalidError as error:
+        if not fresh or mine.task is None or ctx.dry_run:
+            return [f"{error.message}: {error.hint}"]
+        from gitpw.services.release import release
+
+        release(ctx, mine.task, keep_worktree=True)
+        error.message = f"{error.message}: {mine.task} was given back"
+        raise
+
+
+def _warnings(
+    ctx: Context, board: Board, mine: Claim, others: Sequence[Claim], fetch: Fetch | None
+) -> list[str]:
+    """Who else changes the same files, and with whom my branch would conflict now, if I have one."""
+    if fetch is not None:
+        fetch.wait(WAIT)
+    if not others:
+        return []
+    theirs = stands(ctx, others)
+    notes = also_changed(ctx, board, theirs, mine.locks)
+    ours = stands(ctx, [mine])
+    if ours:
+        notes += map(str, forecast(ctx, [*ours, *theirs], PREDICTING, only=mine.task).clashes)
+    return notes
+
+
+def _worktree(ctx: Context, task: Task, mine: Claim, place: Wanted) -> tuple[str, str]:
     """Make my worktree for the task, or find it again; its path and its branch.
 
     Where another worker's is left on this machine, that one stays as it is: mine stands beside it, on a branch of
@@ -148,8 +245,18 @@ def _worktree(ctx: Context, task: Task, mine: Claim) -> tuple[str, str]:
         folder, branch = f"{folder}-{mine.worker}", f"{branch}-{mine.worker}"
         ctx.tell(f"{left.path} is another worker's and stays as it is, at {(left.head or 'no commit')[:12]}")
     if not ctx.dry_run:
-        folder = ctx.worktrees.make(folder, branch, task.base or base(ctx), as_own(mine))
+        sparse = [*place.sparse, *_around(mine)] if place.sparse else []
+        folder = ctx.worktrees.make(
+            folder, branch, task.base or base(ctx), as_own(mine), sparse=sparse, checkout=place.checkout
+        )
     return folder, branch
+
+
+def _around(mine: Claim) -> list[str]:
+    """The folders of the locked files; of a glob, the one that all its matches lie in."""
+    things = [resource(held.resource) for held in mine.locks]
+    found = ["/".join(thing.anchor) if isinstance(thing, Glob) else thing.text for thing in things]
+    return [folder for folder in found if folder]
 
 
 def waited(ctx: Context, wait: str | None, attempt: Callable[[], T]) -> T:

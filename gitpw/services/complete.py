@@ -8,14 +8,16 @@ from gitpw.domain.board import Board
 from gitpw.domain.guard import Violation, matches, violations
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.lineup import lined_up
+from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Complete
 from gitpw.domain.policy import Guarding
 from gitpw.domain.resource import Path, observed
 from gitpw.domain.task import Task
 from gitpw.errors import InvalidError
 from gitpw.services.asking import held, my_task, my_worktree
-from gitpw.services.base import base_branch
+from gitpw.services.base import known_tip
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 from gitpw.services.push import hand_in, handed_in
 from gitpw.services.show_task import known_task
 
@@ -52,6 +54,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
         late=held(late, shared=False),
     )
     answer = hand_in(ctx, request, handed.moves)
+    protect(ctx, None, tree.path if tree else None)
     found = known_task(answer.board, name)
     queue = [merge.task_id for merge in lined_up(answer.board)]
     notes = [f"locked as well: {', '.join(late)}"] if late else []
@@ -67,11 +70,11 @@ def _late(ctx: Context, name: TaskId, head: str | None) -> list[str]:
     """
     board = ctx.ledger.board()
     task = known_task(board, name)
-    tip = ctx.repo.resolve(_base_ref(ctx))
+    tip = known_tip(ctx)
     if head is None or task.claim is None or tip is None:
         return []
     files = ctx.repo.own_changes(head, tip, task.base)
-    rules = _rules(ctx, tip)
+    rules = ctx.rules.policy().policy
     missing = [found for found in violations(board, {task.claim}, rules, files) if found.claim is None]
     if missing:
         raise _unlocked(name, missing)
@@ -79,26 +82,12 @@ def _late(ctx: Context, name: TaskId, head: str | None) -> list[str]:
     return [str(Path(observed(file).text)) for file in late if file.isprintable()]
 
 
-def _base_ref(ctx: Context) -> str:
-    branch = base_branch(ctx)
-    return f"refs/heads/{branch}" if ctx.remote is None else f"refs/remotes/{ctx.remote}/{branch}"
-
-
-def _rules(ctx: Context, tip: str) -> Guarding:
-    """The rules as they stand on the base branch."""
-    if ctx.workshop is None:
-        return ctx.policy.policy
-    shop = ctx.workshop()
-    text = shop.integrator.text(tip, ".gitpw.toml")
-    return ctx.policy.policy if text is None else shop.rules(text, f"{base_branch(ctx)}:.gitpw.toml").policy
-
-
 def _is_covered(board: Board, claim: ClaimId, rules: Guarding, file: str) -> bool:
     path = board.fold(observed(file))
     return matches(board, rules.ignore, path) or any(found == claim for found, _ in board.overlapping(path))
 
 
-def _unlocked(name: TaskId, missing: list[Violation]) -> InvalidError:
+def _unlocked(name: TaskId, missing: list[Violation[Claim]]) -> InvalidError:
     files = [violation.file for violation in missing]
     return InvalidError(
         f"{name} changed what may be changed only under a lock of its own: {', '.join(files[:5])}",

@@ -6,8 +6,9 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Fail
 from gitpw.domain.task import Task
 from gitpw.errors import UsageError
-from gitpw.services.asking import ask, forget, my_task
+from gitpw.services.asking import ask, forget, my_task, my_worktree
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 from gitpw.services.show_task import known_task
 
 
@@ -18,4 +19,6 @@ def fail(ctx: Context, task: TaskId | None, reason: str) -> Task:
     name, own = my_task(ctx, task)
     _, answer = ask(ctx, Fail(task=name, claim=own and own.claim, token=own and own.token, reason=reason))
     forget(ctx, answer.board)
+    tree = my_worktree(ctx, name)
+    protect(ctx, None, tree.path if tree else None)
     return known_task(answer.board, name)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
 from gitpw.domain.board import Board
-from gitpw.domain.grant import holder
-from gitpw.domain.guard import Violation, violations
-from gitpw.domain.ids import ClaimId, WorkerId, duration, isoformat
-from gitpw.domain.lock import Claim
+from gitpw.domain.guard import violations
+from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
-from gitpw.errors import HeldError, InvalidError, OfflineError, PwError
-from gitpw.services.asking import ask, granted_no_more
-from gitpw.services.ports import Context, Own
+from gitpw.errors import OfflineError, PwError, StaleError
+from gitpw.services.asking import ask, inform_hooks
+from gitpw.services.base import guarded_branch, known_tip
+from gitpw.services.ports import Change, Context, Memory
+from gitpw.services.protect import protect
+from gitpw.services.refusing import Against, refusal
+from gitpw.services.standing import Pushed, alive, branch_of, my_memories, of_branch, standing
 
 COMMIT_PATIENCE = 3.0
 PUSH_PATIENCE = 10.0
@@ -23,46 +25,128 @@ PUSH_PATIENCE = 10.0
 QUICK = 1.0
 """Seconds that a commit waits for what would be nice to know."""
 
-NOBODY = "0" * 40
-
-GIVEN_BACK = frozenset({"released", "failed", "merged", "completed", "absorbed", "unlocked"})
-"""Ways in which a claim ends by its holder's own doing: what is left of its worktree may be committed to."""
+Key = tuple[str, ClaimId | None]
+"""A file and the claim in its way, None where what is missing is a lock."""
 
 
 def pre_commit(ctx: Context) -> None:
-    """Judge the staged files by the last known locks, brought up to date when they are older than the policy says."""
+    """Judge the staged files by the last known locks, brought up to date when they are older than the policy says.
+
+    Where nothing is staged (only the message is amended), there is nothing to judge.
+    """
     files = ctx.repo.staged()
-    board = _recent(ctx)
-    if board is not None:
-        judge(ctx, board, files, "commit")
+    board = _recent(ctx) if files else None
+    if board is None:
+        return
+    inform_hooks(ctx)
+    try:
+        judge(ctx, board, files)
+    except StaleError:
+        protect(ctx)
+        raise
 
 
 def pre_push(ctx: Context, remote: str, url: str, lines: Iterable[str]) -> None:
-    """Judge the files of every commit that is new to our remote, by a fresh ledger.
+    """Judge every commit that is new to our remote, however that is named, by a fresh ledger.
 
-    `git push URL` names the URL twice: it is our remote if ours has that URL.
+    Each ref is judged by the claims of the checkout or task whose branch it is.
     """
     if ctx.remote is None or not ctx.ledger.known():
         return
-    if ctx.remote not in {remote, url} and ctx.repo.push_url(ctx.remote) != url:
+    if ctx.remote not in {remote, url} and not ctx.repo.leads_to(ctx.remote, url):
         return
-    pushed = [line.split() for line in lines]
-    heads = {local for _, local, there, _ in pushed if local != NOBODY and not there.startswith("refs/pw/")}
-    if not heads:
+    pushed = [one for one in map(Pushed.read, lines) if one.judged]
+    if not pushed:
         return
-    try:
-        board = ctx.ledger.fresh(PUSH_PATIENCE)
-    except OfflineError as error:
-        _offline(ctx, error)
-        board = ctx.ledger.board()
-    files = dict.fromkeys(file for head in sorted(heads) for file in ctx.repo.new_files(head, ctx.remote))
-    judge(ctx, board, list(files), "push")
+    board, memories = _now(ctx), my_memories(ctx)
+    found: dict[Key, Against] = {}
+    order: list[str] = []
+    for mine, commits in _grouped(ctx, board, memories, ctx.remote, pushed):
+        order += commits
+        for key, against in _against(ctx, board, mine, memories, commits).items():
+            before = found[key].commits if key in found else ()
+            found[key] = against._replace(commits=(*before, *against.commits))
+    if any(against.claim is None for against in found.values()) and _begins(ctx, pushed):
+        found = {key: against for key, against in found.items() if against.claim is not None}
+    if found:
+        oldest = max((commit for against in found.values() for commit in against.commits), key=order.index)
+        raise refusal(ctx, sorted(found.values(), key=lambda against: against.file), "push", oldest)
+
+
+def _grouped(
+    ctx: Context, board: Board, memories: Sequence[Memory], remote: str, pushed: Sequence[Pushed]
+) -> list[tuple[frozenset[ClaimId], Sequence[str]]]:
+    """The commits that are new, by the claims that they are judged by.
+
+    A branch of a lost claim may not even be moved to what the remote has; other refs count for what they bring.
+    """
+    there = {one.there for one in pushed if not one.is_new}
+    others = [one.head for one in pushed if one.branch is None]
+    bring = bool(others) and bool(ctx.repo.new_commits(others, remote, there))
+    groups: dict[frozenset[ClaimId], list[str]] = {}
+    for one in pushed:
+        if one.branch is not None or bring:
+            mine = frozenset(of_branch(ctx, board, memories, one))
+            groups.setdefault(mine, []).append(one.head)
+    return [(mine, ctx.repo.new_commits(heads, remote, there)) for mine, heads in groups.items()]
+
+
+def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
+    """Whether the remote has no base branch before this push: until then, nobody needs a lock."""
+    base = guarded_branch(ctx)
+    return any(one.is_new and one.branch == base for one in pushed) and known_tip(ctx) is None
+
+
+def _against(
+    ctx: Context, board: Board, mine: frozenset[ClaimId], memories: Sequence[Memory], commits: Sequence[str]
+) -> dict[Key, Against]:
+    """What stands against pushing some commits, each judged by itself, since each could land.
+
+    What is only brought in from upstream is left out, and a commit that is on another task's branch of mine, where it
+    may have been made, is judged by that task's claim too.
+    """
+    rules = ctx.rules.policy().policy
+    suspects = {found.file for found in violations(board, mine, rules, ctx.repo.files_of(commits))}
+    if not suspects:
+        return {}
+    changes = _own_changes(ctx, ctx.repo.changes(commits, suspects))
+    claims = _claims_of(ctx, board, memories, list(dict.fromkeys(change.commit for change in changes)))
+    found: dict[Key, Against] = {}
+    for change in changes:
+        for violation in violations(board, mine | claims[change.commit], rules, [change.file]):
+            key = (violation.file, None if violation.claim is None else violation.claim.id)
+            before = found[key].commits if key in found else ()
+            found[key] = Against(violation, (*before, change.commit))
+    return found
+
+
+def _own_changes(ctx: Context, changes: Sequence[Change]) -> list[Change]:
+    """Those changes that don't just bring in what the base branch has."""
+    tip = known_tip(ctx)
+    brought = ctx.repo.brought_in(tip, changes) if tip is not None else ()
+    return [change for change in changes if change not in brought]
+
+
+def _claims_of(
+    ctx: Context, board: Board, memories: Sequence[Memory], commits: Sequence[str]
+) -> dict[str, set[ClaimId]]:
+    """For each commit, the claims of my checkouts whose branches contain it."""
+    found: dict[str, set[ClaimId]] = {commit: set() for commit in commits}
+    for one in memories:
+        claims = alive(board, one.own)
+        names = {name for name in (one.branch, *(branch_of(board, own) for own in one.own)) if name}
+        for name in names if claims else ():
+            outside = ctx.repo.outside(commits, name)
+            for commit in commits:
+                found[commit] |= set() if commit in outside else claims
+    return found
 
 
 def post_commit(ctx: Context) -> None:
     """The first commit says that the work has begun. It is a courtesy: what goes wrong here is not a commit's fault."""
     if not ctx.ledger.known():
         return
+    protect(ctx)
     board = ctx.ledger.board()
     for own in ctx.checkout.own():
         task = board.task(own.task) if own.task is not None else None
@@ -75,8 +159,10 @@ def post_commit(ctx: Context) -> None:
 
 
 def refresh(ctx: Context) -> None:
-    """Bring the last known state up to date."""
+    """Bring the last known state up to date, and what is written down of it for the hooks."""
     ctx.ledger.fresh(PUSH_PATIENCE)
+    inform_hooks(ctx)
+    protect(ctx)
 
 
 def _recent(ctx: Context) -> Board | None:
@@ -89,7 +175,7 @@ def _recent(ctx: Context) -> Board | None:
         return None
     asked = ctx.ledger.store.asked()
     age = timedelta(0) if asked is None else ctx.clock.now() - asked
-    old = age > duration(ctx.policy.policy.refresh)
+    old = age > duration(ctx.rules.policy().policy.refresh)
     try:
         return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
     except OfflineError as error:
@@ -98,9 +184,18 @@ def _recent(ctx: Context) -> Board | None:
     return ctx.ledger.board()
 
 
+def _now(ctx: Context) -> Board:
+    """The state to judge a push by."""
+    try:
+        return ctx.ledger.fresh(PUSH_PATIENCE)
+    except OfflineError as error:
+        _offline(ctx, error)
+        return ctx.ledger.board()
+
+
 def _offline(ctx: Context, error: OfflineError) -> None:
     """What the policy says of not knowing."""
-    if ctx.policy.policy.offline == "block":
+    if ctx.rules.policy().policy.offline == "block":
         raise OfflineError(
             f"{error.message}: the locks can't be checked",
             hint='the policy says offline = "block"; try again later',
@@ -110,79 +205,20 @@ def _offline(ctx: Context, error: OfflineError) -> None:
     ctx.tell(f"{error.message}: judged by the locks of {since}")
 
 
-def judge(ctx: Context, board: Board, files: Sequence[str], verb: str) -> None:
-    """Raise what forbids these files to be changed in this checkout: a lost claim, a foreign lock, a missing one."""
-    mine = _standing(ctx, board, verb)
-    found = violations(board, mine, ctx.policy.policy, files)
+def judge(ctx: Context, board: Board, files: Collection[str]) -> None:
+    """Raise what forbids these staged files to be changed here: a lost claim, a foreign lock, a missing one.
+
+    What is only brought in from upstream is left out. Before there is a base branch, nobody needs a lock.
+    """
+    mine = standing(ctx, board, "commit")
+    found = violations(board, mine, ctx.rules.policy().policy, files)
     if not found:
         return
-    held = [violation for violation in found if violation.claim is not None]
-    listed = [_public(violation) for violation in found]
-    if not held:
-        names = ", ".join(dict.fromkeys(violation.file for violation in found))
-        raise InvalidError(
-            f"{verb} refused: {names} may be changed only under a lock of your own",
-            hint=f"git pw lock -- {found[0].file}",
-            violations=listed,
-        )
-    raise HeldError(
-        f"{verb} refused: " + "; ".join(dict.fromkeys(_told(one, ctx.me.worker) for one in held)),
-        hint=_way_out(held[0], ctx.me.worker, verb),
-        holder=listed[found.index(held[0])]["holder"],
-        violations=listed,
-    )
-
-
-def _way_out(violation: Violation, me: WorkerId, verb: str) -> str:
-    """What can be done about the first of them."""
-    holder = violation.claim.worker if violation.claim is not None else None
-    if holder == me:
-        return "you hold it in another checkout: make the change there, or give it back there first"
-    if verb == "commit":
-        return f"git restore --staged -- {violation.file}, or ask {holder}"
-    return f"wait until it is free, ask {holder}, or take the change out of your commits"
-
-
-def _told(violation: Violation, me: WorkerId) -> str:
-    claim = violation.claim
-    if claim is None:
-        return violation.file
-    task = f" for {claim.task}" if claim.task else ""
-    until = "until it is merged" if claim.queued else f"until {isoformat(claim.lease.expires_at)}"
-    holder = "you, in another checkout," if claim.worker == me else claim.worker
-    return f"{violation.file} is held by {holder}{task} {until}"
-
-
-def _public(violation: Violation) -> dict[str, object]:
-    by = None if violation.claim is None else holder(violation.claim, violation.locked)
-    return {"file": violation.file, "holder": by}
-
-
-def _standing(ctx: Context, board: Board, verb: str) -> dict[ClaimId, Claim]:
-    """The claims by which this checkout is judged; one of its own that was taken away stops it."""
-    mine: dict[ClaimId, Claim] = {}
-    for own in _considered(ctx):
-        claim = board.claim(own.claim)
-        if claim is not None and claim.token == own.token:
-            mine[claim.id] = claim
-        elif own.task is not None and _was_taken(board, own):
-            error = granted_no_more(board, ctx.me.worker, own)
-            error.message = f"{verb} refused: {error.message}"
-            raise error
-        else:
-            ctx.checkout.forget([own.claim])
-    return mine
-
-
-def _considered(ctx: Context) -> list[Own]:
-    """A linked worktree is judged by its own claim; the main checkout by those of whoever says who they are."""
-    owned = list(ctx.checkout.own())
-    explicit = ctx.environment.get("GITPW_WORKER") or ctx.repo.config("pw.worker")
-    if ctx.repo.git_dir != ctx.repo.common_dir or not explicit:
-        return owned
-    return [own for own in owned if own.worker == ctx.me.worker]
-
-
-def _was_taken(board: Board, own: Own) -> bool:
-    ending = board.ending(own.claim)
-    return ending is None or ending.how not in GIVEN_BACK
+    changed = {
+        change.file for change in _own_changes(ctx, ctx.repo.staged_changes({one.file for one in found}))
+    }
+    left = [Against(one) for one in found if one.file in changed]
+    if any(one.claim is None for one in left) and ctx.repo.resolve("HEAD") is None and known_tip(ctx) is None:
+        left = [one for one in left if one.claim is not None]
+    if left:
+        raise refusal(ctx, left, "commit")

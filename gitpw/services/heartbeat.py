@@ -10,6 +10,7 @@ from gitpw.domain.operation import Mine, Renew
 from gitpw.errors import InvalidError
 from gitpw.services.asking import ask, granted_no_more
 from gitpw.services.ports import Context
+from gitpw.services.protect import protect
 
 
 class Beaten(NamedTuple):
@@ -36,6 +37,7 @@ def heartbeat(ctx: Context) -> Beaten:
     if not remembered:
         raise InvalidError(f"{ctx.me.worker} holds nothing here", hint="'git pw claim' gets a task")
     done, answer = ask(ctx, Renew(claims=tuple(remembered.values())))
+    protect(ctx)
     lost = [ClaimId(name) for name in done.detail.get("lost", ())]
     here = next((own for own in ctx.checkout.own() if own.claim in lost), None)
     if here is not None:

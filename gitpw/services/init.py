@@ -12,8 +12,9 @@ from gitpw.domain.settings import Settings
 from gitpw.errors import ConfigError, ContendedError, FailedError, InvalidError, PwError, UnknownError
 from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.store import Swap
-from gitpw.services.asking import granted
+from gitpw.services.asking import granted, inform_hooks
 from gitpw.services.ports import Context
+from gitpw.services.protect import everywhere, protect
 
 T = TypeVar("T")
 
@@ -47,7 +48,10 @@ def init(ctx: Context, *, hooks: bool = True, new: bool = False) -> Initialised:
     if hooks:
         installed = list(ctx.hooks.install())
         notes += ctx.hooks.problems()
-    return Initialised(ledger, ctx.remote, created, moved, installed, ctx.files.write(ledger), notes)
+    files = ctx.files.write(ledger)
+    inform_hooks(ctx)
+    protect(ctx, *everywhere(ctx))
+    return Initialised(ledger, ctx.remote, created, moved, installed, files, notes)
 
 
 def _begin(ctx: Context, *, new: bool) -> bool:

@@ -107,7 +107,8 @@ def _round(shift: Shift) -> bool:
 def _tested_and_landed(shift: Shift, site: Site, built: Stack, *, more: bool) -> bool:
     if not built.layers or not commands_of(site):
         return conclude(shift, site, built, Verdict(len(built.layers), blamed=False), more=more)
-    _announce(shift, site, built)
+    if not _announced(shift, site, built):
+        return True
     built = built._replace(back=[])
     step = judged(shift, site, built)
     if isinstance(step, RedBase):
@@ -202,8 +203,11 @@ def _is_frozen(shift: Shift, site: Site) -> bool:
     return True
 
 
-def _announce(shift: Shift, site: Site, built: Stack) -> None:
-    """Take or renew the queue, say what is being tested and what waits, and send back what can't be built."""
+def _announced(shift: Shift, site: Site, built: Stack) -> bool:
+    """Take or renew the queue, say what is being tested and what waits, and send back what can't be built.
+
+    False where others have landed something or taken an entry out since the look: then it has to be looked again.
+    """
     names = [layer.entry.task_id for layer in built.layers]
     onto = f"on {shift.branch} at {site.tip[:SHORT]}"
     marks = [
@@ -224,8 +228,11 @@ def _announce(shift: Shift, site: Site, built: Stack) -> None:
         )
         for held in built.deferred
     ]
-    shift.hold(site, marks, built.back)
+    board = shift.hold(site, marks, built.back)
     shift.note_returned(built.back)
+    still = {entry.task_id: entry.head for entry in lineup(board).ready}
+    there = all(still.get(layer.entry.task_id) == layer.entry.head for layer in built.layers)
+    return there and board.line.landed == site.board.line.landed
 
 
 def _merged(shift: Shift) -> Merged:

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
-from gitpw.domain.checkout import Own, Worktree
+from gitpw.domain.change import Change
+from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
+from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.domain.review import Committed
+from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
 __all__ = [
+    "Change",
     "Check",
     "Checkout",
     "Clock",
+    "Commits",
+    "Conflicts",
     "Context",
+    "Far",
+    "Fetch",
     "Files",
     "Forge",
     "Hooks",
     "Integrator",
+    "Look",
+    "Memory",
+    "Modes",
     "Own",
+    "Probe",
+    "Provision",
     "Pull",
     "Repo",
+    "Rules",
     "Testbed",
     "Workshop",
     "Worktree",
@@ -39,6 +55,13 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The moment, in UTC."""
+
+
+class Fetch(Protocol):
+    """A fetch that goes on by itself."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended by now, or does within `timeout` seconds; to be asked once."""
 
 
 class Repo(Protocol):
@@ -85,6 +108,15 @@ class Repo(Protocol):
     def fetch_branch(self, remote: str, branch: str, timeout: float) -> bool:
         """Bring the remote-tracking ref of one branch up to date; False where the remote can't be reached."""
 
+    def start_fetch(self, remote: str, branches: Sequence[str]) -> Fetch | None:
+        """Begin to bring the remote-tracking refs of branches up to date, as far as the remote has them."""
+
+    def tips(self, refs: Sequence[str]) -> Mapping[str, str]:
+        """The commits of those of the refs (full names) that are here."""
+
+    def merge_base(self, one: str, two: str) -> str | None:
+        """The commit at which two parted; None where they have nothing in common."""
+
     def fetched_ago(self, remote: str, branch: str) -> float | None:
         """Seconds since that ref was last brought up to date, if known."""
 
@@ -94,23 +126,71 @@ class Repo(Protocol):
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names, or the likeliest one."""
 
-    def push_url(self, remote: str) -> str:
-        """Where pushes to a remote go."""
-
     def inside(self, path: str) -> bool:
         """Whether the current folder is in that one."""
+
+    def leads_to(self, remote: str, url: str) -> bool:
+        """Whether a remote, by name or URL, is the repository at a URL, however that is written."""
 
     def staged(self) -> Sequence[str]:
         """The files that a commit made now would change; in a merge, where it differs from all its parents."""
 
-    def new_files(self, head: str, remote: str) -> Sequence[str]:
-        """The files that commits change which no remote-tracking ref of that remote contains."""
+    def staged_changes(self, files: Collection[str]) -> Sequence[Change]:
+        """These staged files as the index has them."""
+
+    def new_commits(self, heads: Iterable[str], remote: str, there: Iterable[str]) -> Sequence[str]:
+        """The commits that some heads bring to a remote, which has the commits `there` already; newest first."""
+
+    def files_of(self, commits: Sequence[str]) -> Sequence[str]:
+        """The files that some commits change; a merge counts where it differs from all its parents."""
+
+    def changes(self, commits: Sequence[str], files: Collection[str]) -> Sequence[Change]:
+        """What each of some commits makes of these files, if it changes them at all."""
+
+    def brought_in(self, tip: str, changes: Iterable[Change]) -> Collection[Change]:
+        """Those changes that make of a file what the branch that ends at `tip` has, or had since it was left."""
+
+    def outside(self, commits: Sequence[str], branch: str) -> Collection[str]:
+        """Those commits that a local branch doesn't contain."""
+
+    def excludes(self, template: str) -> bool:
+        """Whether worktrees made by this template are out of `git status`, or outside of the repository."""
+
+    def exclude(self, template: str) -> bool:
+        """Keep them out of `git status`; False where nothing had to be done."""
+
+    def main_root(self) -> str | None:
+        """The root of the main checkout; None where the repository is bare."""
 
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected."""
 
     def forget_branch(self, remote: str, branch: str, expected: str) -> None:
         """Delete the remote-tracking ref of a branch that has gone from the remote, if it is where it is expected."""
+
+
+class Commits(Protocol):
+    """The commits of the user's repository, as a review reads them."""
+
+    def changes(
+        self, heads: Sequence[str], without: Sequence[str] = (), *, new: bool = False
+    ) -> Sequence[Committed]:
+        """What the commits of `heads` change that aren't part of `without`, newest first.
+
+        With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
+        """
+
+
+class Conflicts(Protocol):
+    """What commits that are here change, and which of them conflict."""
+
+    def changes(self, tips: Sequence[str], base: str, timeout: float) -> Mapping[str, Changes]:
+        """What the commits of each tip change that aren't contained in `base`; raises `FailedError` when the time is up."""
+
+    def conflicts(
+        self, pairs: Sequence[tuple[str, str]], timeout: float
+    ) -> Mapping[tuple[str, str], Sequence[str]]:
+        """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
 
 
 class Worktrees(Protocol):
@@ -122,12 +202,37 @@ class Worktrees(Protocol):
     def find(self, task: TaskId) -> Worktree | None:
         """The one that was made for a task."""
 
-    def make(self, path: str, branch: str, base: str, own: Own) -> str:
+    def memories(self) -> Sequence[Memory]:
+        """What all checkouts remember, the main one first."""
+
+    def make(
+        self,
+        path: str,
+        branch: str,
+        base: str,
+        own: Own,
+        *,
+        sparse: Sequence[str] = (),
+        checkout: bool = True,
+    ) -> str:
         """Make a worktree on a branch (made at `base` unless it exists) and record the claim in it; its path.
 
-        Whatever an interrupted earlier call left is finished. Raises `FailedError` where something that isn't ours
+        Whatever an interrupted earlier call left is finished. A new one has all files, or with `sparse` those folders
+        and what lies above them, or without `checkout` none. Raises `FailedError` where something that isn't ours
         is in the way.
         """
+
+    def files(self, path: str) -> int:
+        """How many files are tracked in a worktree; 0 where that can't be told."""
+
+    def occupants(self, worktree: Worktree) -> Sequence[str]:
+        """The programs that have their current folder in a worktree, as far as this system tells."""
+
+    def advance(self, path: str, commit: str) -> bool:
+        """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
+
+    def look(self, worktree: Worktree, base: str | None, timeout: float) -> Look:
+        """What can be found out about a worktree in time."""
 
     def dirty(self, worktree: Worktree) -> Sequence[str]:
         """Uncommitted and untracked files, relative to the worktree."""
@@ -135,8 +240,33 @@ class Worktrees(Protocol):
     def remove(self, worktree: Worktree) -> None:
         """Take a clean worktree away, keeping its branch; raises `FailedError` where it has changes."""
 
-    def repair(self) -> Sequence[str]:
-        """Mend what moved and prune what is gone; the names of what was done."""
+    def repair(self, paths: Sequence[str] = ()) -> Sequence[str]:
+        """Mend what moved (`paths`: to where nobody would look) and prune what is gone; the names of what was done."""
+
+
+class Provision(Protocol):
+    """What a new worktree needs besides its tracked files."""
+
+    def pending(self, path: str) -> str | None:
+        """What a worktree still needs: "all", or "setup" where the files are there; None where it needs nothing."""
+
+    def reached(self, path: str, pending: str | None) -> None:
+        """Note what a worktree still needs."""
+
+    def include(self, path: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Copy what `.worktreeinclude` names; what was copied, and in words what couldn't be."""
+
+    def submodules(self, path: str) -> Sequence[str]:
+        """The submodules of a worktree that aren't there yet."""
+
+    def approved(self, commands: Sequence[str]) -> bool:
+        """Whether a person has approved exactly these commands here."""
+
+    def approve(self, commands: Sequence[str]) -> None:
+        """Remember that a person has approved exactly these commands."""
+
+    def run(self, path: str, command: str) -> int:
+        """Run one command in a worktree, with its output on standard error; its exit status."""
 
 
 class Checkout(Protocol):
@@ -155,17 +285,52 @@ class Checkout(Protocol):
         """Drop claims that are no more."""
 
 
+class Modes(Protocol):
+    """The write bits of the files in one checkout; names are relative to its root."""
+
+    def own(self) -> Sequence[Own]:
+        """The claims of this checkout."""
+
+    def tracked(self) -> Sequence[str]:
+        """The ordinary files in the index."""
+
+    def frozen(self) -> Sequence[str]:
+        """The files that are read-only by our doing."""
+
+    def astray(self, frozen: Collection[str], free: Collection[str]) -> list[str]:
+        """The files whose write bits aren't as they should be; files that aren't there have none."""
+
+    def set(self, frozen: Collection[str], free: Collection[str]) -> list[str]:
+        """Make files read-only and others writable; those that were changed."""
+
+
 class Hooks(Protocol):
     """The hooks that git runs in the user's repository."""
 
     def install(self) -> Sequence[str]:
         """Put our shims in place, chained to what is there; the hooks that are new. Run again, it repairs."""
 
+    def keep(self) -> Sequence[str]:
+        """Install again, if they ever were, what others have written over or a new worktree lacks; what that was."""
+
     def uninstall(self) -> Sequence[str]:
         """Take the shims out and put back what was there, byte for byte; the hooks that were taken out."""
 
     def problems(self) -> Sequence[str]:
         """Why hooks would not fire, in words; empty where all is well."""
+
+
+class Rules(Protocol):
+    """The rules in force where they guard or run something: those on the base branch."""
+
+    def policy(self) -> Policy:
+        """The rules in force; raises `ConfigError` where they can't be read."""
+
+    def on_base(self) -> bool:
+        """Whether they were found on the base branch; raises as `policy` does."""
+
+    def publish(self) -> None:
+        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
 
 
 class Files(Protocol):
@@ -180,11 +345,43 @@ class Files(Protocol):
     def purge_remote(self) -> list[str]:
         """Delete the ledger's refs from the remote; what was removed."""
 
+    def named(self) -> bool:
+        """Whether the checkout's `.gitpw.toml` names a ledger; True where there is no checkout."""
+
+    def leftovers(self) -> list[Leftover]:
+        """What processes that were killed have left behind."""
+
+    def clear(self, leftovers: Iterable[Leftover]) -> list[Leftover]:
+        """Take leftovers away; those that are gone."""
+
+    def renew_store(self) -> str | None:
+        """Move a store aside that can't be opened; where it is now, None where it may be all there is."""
+
     def versions(self) -> list[tuple[str, str, str | None]]:
         """The programs and libraries that matter: name, version, and the least that is needed."""
 
     def shadowed(self) -> list[str]:
         """Another `git-pw` that comes first on PATH."""
+
+
+class Far(Protocol):
+    """The remote that has the ledger."""
+
+    def greet(self, timeout: float) -> Greeting:
+        """What it shows to whoever asks, without a password being asked for; raises `OfflineError`, `FailedError`."""
+
+    def rehearse(self, timeout: float) -> None:
+        """Push what is there already, up to the last step: raises `FailedError` where that isn't allowed."""
+
+
+class Probe(Protocol):
+    """Tries the hooks."""
+
+    def fire(self) -> Shots:
+        """Have git run each of our hooks; which it did, and why not the others."""
+
+    def programs(self) -> list[Program]:
+        """The git-pw that our hooks name, tried."""
 
 
 class Integrator(Protocol):
@@ -332,16 +529,23 @@ class Context:
     """Who asks, from where, of which ledger, by which rules.
 
     `joined` where this very command is the first in its clone to meet the ledger. With `dry_run` the ledger decides and changes nothing, and nothing else may be changed either. `local` is this machine's own ledger where it still has to move to the remote; `fall_back` makes the ledger use
-    the ref that stands in for its own on hosts that refuse it.
+    the ref that stands in for its own on hosts that refuse it. `modes` gives the write bits in the checkout of a path,
+    by default this one, and None where there are no files. `faults` are the rules and the store of this machine where
+    they could not be read; defaults stand in for them.
     """
 
     ledger: Ledger
     repo: Repo
     checkout: Checkout
     worktrees: Worktrees
+    conflicts: Conflicts
+    provision: Provision
     hooks: Hooks
+    probe: Probe
     files: Files
+    modes: Callable[[str | None], Modes | None]
     policy: Policy
+    rules: Rules
     clock: Clock
     me: Author
     remote: str | None
@@ -351,4 +555,6 @@ class Context:
     local: Ledger | None = None
     fall_back: Callable[[], None] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, PwError] = field(default_factory=dict)
+    far: Far | None = None
     workshop: Callable[[], Workshop] | None = None

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import Release
 from gitpw.domain.task import Task, TaskStatus
-from gitpw.errors import FailedError
+from gitpw.errors import FailedError, StaleError
 from gitpw.services.asking import ask, forget, my_task, my_worktree
 from gitpw.services.ports import Context, Worktree
+from gitpw.services.protect import protect
 from gitpw.services.show_task import known_task
+from gitpw.services.worktrees import is_spent
 
 
 class Released(NamedTuple):
@@ -31,13 +33,19 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
         if left is not None:
             return left
     name, own = my_task(ctx, task)
-    _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
+    try:
+        _, answer = ask(ctx, Release(task=name, claim=own and own.claim, token=own and own.token))
+    except StaleError as error:
+        if own is not None and not ctx.dry_run:
+            ctx.checkout.forget([own.claim])
+            error.hint = "there is nothing to give back, and this checkout isn't judged by it any more; commits and files are kept"
+        raise
     found = known_task(answer.board, name)
+    tree = my_worktree(ctx, name)  # while it still knows whose it is
     forget(ctx, answer.board)
-    tree = my_worktree(ctx, name)
-    return Released(
-        found, [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
-    )
+    notes = [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
+    protect(ctx, None, tree.path if tree else None)
+    return Released(found, notes)
 
 
 def _nothing_left(ctx: Context) -> str | None:
@@ -68,7 +76,7 @@ def _left_behind(ctx: Context, name: TaskId) -> Released | None:
 def _cleared(ctx: Context, tree: Worktree, task: Task, *, keep: bool) -> list[str]:
     """Take away a worktree in which nothing would be lost; say what stays and why."""
     dirty = ctx.worktrees.dirty(tree) if tree.present else ()
-    committed = tree.head is not None and tree.head != task.base
+    committed = tree.head is not None and not is_spent(ctx, tree.head, task)
     notes = []
     if committed:
         notes.append(f"kept branch {tree.branch}: it has commits")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId
 from gitpw.domain.lineup import Held
 from gitpw.domain.merge import MergeState
@@ -88,8 +89,11 @@ class Shift:
         marks: Sequence[Mark] = (),
         back: Sequence[Back] = (),
         moves: Sequence[Move] = (),
-    ) -> None:
-        """Take or renew the queue, say what is done with which entries, and send some back, in one step."""
+    ) -> Board:
+        """Take or renew the queue, say what is done with which entries, and send some back, in one step.
+
+        The board as it is then.
+        """
         place, now = self.shop.testbed.place(), site.board.line.merger
         request = Merging(
             place=place,
@@ -100,7 +104,8 @@ class Shift:
             marks=tuple(marks),
             back=tuple(back),
         )
-        outcome = self.ask(request, moves).outcome
+        answer = self.ask(request, moves)
+        outcome = answer.outcome
         if not isinstance(outcome, Done):
             raise refusal(outcome.code, outcome.message, outcome.hint, outcome.data)
         if outcome.token is None:
@@ -110,6 +115,7 @@ class Shift:
             )
         self.token = outcome.token
         self.renewed = time.monotonic()
+        return answer.board
 
     def beat(self) -> None:
         """Renew the lease when half of it is over; raises `ContendedError` where it was lost."""

@@ -11,6 +11,7 @@ from gitpw.domain.guard import Violation, violations
 from gitpw.domain.ids import TaskId
 from gitpw.domain.integration import Built, Clash, Other, Work
 from gitpw.domain.lineup import Held, waits_for
+from gitpw.domain.lock import Claim
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import Back
 from gitpw.domain.policy import Policy
@@ -172,13 +173,13 @@ def _trespass(site: Site, entry: Merge, files: Sequence[str]) -> Why | None:
     return Why(said, {"reason": "locked", "violations": [_public(one) for one in found]})
 
 
-def _told(violation: Violation) -> str:
+def _told(violation: Violation[Claim]) -> str:
     if violation.claim is None:
         return f"{violation.file} may be changed only under a lock of its own"
     return f"{violation.file} is held by {violation.claim.worker}"
 
 
-def _public(violation: Violation) -> dict[str, object]:
+def _public(violation: Violation[Claim]) -> dict[str, object]:
     by = None if violation.claim is None else holder(violation.claim, violation.locked)
     return {"file": violation.file, "holder": by}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,10 +14,15 @@ from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
 from gitpw.domain.task import TaskStatus
 from gitpw.domain.worker import Worker, WorkerStatus
+from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
 
 PATIENCE = 1.0
 """Seconds that a look may wait for the network."""
+
+
+PREDICTING = 2.0
+"""Seconds that it may take to see which branches would conflict."""
 
 
 class Status(NamedTuple):
@@ -35,6 +40,7 @@ class Status(NamedTuple):
     ledger: str
     remote: str | None
     current: bool = True
+    conflicts: Sequence[Clash] = ()
 
 
 def status(ctx: Context, *, offline: bool = False) -> Status:
@@ -51,6 +57,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
     claims = sorted(board.claims(), key=lambda claim: claim.token)
     tasks = [claim.task for claim in claims if claim.task is not None]
     merges = lined_up(board)
+    clashes, unknown = _forecast(ctx, claims, offline=offline or as_of is not None)
     return Status(
         as_of=as_of or now,
         current=as_of is None,
@@ -60,11 +67,26 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         locks=[lock for claim in claims for lock in claim.public()],
         claims=claims,
         merges=merges,
-        warnings=[*warnings, *_warnings(board, claims, merges, now)],
+        warnings=[*warnings, *_warnings(board, claims, merges, now), *map(str, clashes), *unknown],
+        conflicts=clashes,
         titles={name: task.title for name in tasks if (task := board.task(name)) is not None},
         ledger=board.meta.ledger,
         remote=ctx.remote,
     )
+
+
+def _forecast(ctx: Context, claims: list[Claim], *, offline: bool) -> tuple[Sequence[Clash], list[str]]:
+    """The conflicts to come, and what couldn't be found out in time, in words."""
+    at_work = sorted(with_branches(claims), key=lambda claim: (claim.worker != ctx.me.worker, -claim.token))
+    if not at_work:
+        return (), []
+    here = {tree.own.claim for tree in ctx.worktrees.all() if tree.own is not None and tree.present}
+    fetch = None if offline else start_fetch(ctx, [claim for claim in at_work if claim.id not in here])
+    if fetch is not None:
+        fetch.wait(WAIT)
+    found = forecast(ctx, stands(ctx, at_work[: 3 * MOST]), PREDICTING)
+    more = "not all branches could be compared in time: ask again"
+    return found.clashes, [more] if found.unknown else []
 
 
 def _seen(board: Board, worker: Worker, claims: list[Claim], now: datetime) -> Worker:

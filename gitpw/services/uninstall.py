@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gitpw.services.ports import Context
+from gitpw.services.protect import give_back
 
 
 class Uninstalled(NamedTuple):
@@ -25,6 +26,8 @@ def uninstall(ctx: Context, *, purge_remote: bool = False) -> Uninstalled:
     if purge_remote:
         removed += ctx.files.purge_remote()
     removed += [f"hook {name}" for name in ctx.hooks.uninstall()]
+    given_back = give_back(ctx)
+    removed += [f"the write protection of {len(given_back)} lockable files"] if given_back else []
     if ctx.workshop is not None:
         removed += ctx.workshop().testbed.remove()
     removed += ctx.files.remove()

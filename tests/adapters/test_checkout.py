@@ -109,6 +109,54 @@ def test_parallel_claims_are_all_remembered(tmp_path: Path) -> None:
     assert len(GitCheckout(str(tmp_path)).own()) == 24
 
 
+# What the shims read
+
+
+def test_own_says_what_claims_say(tmp_path: Path) -> None:
+    """One line for each claim, in order; no file where there are no claims."""
+    checkout, own = GitCheckout(str(tmp_path)), tmp_path / "pw" / "own"
+    checkout.remember(claim(1))
+    checkout.remember(claim(2, task=7))
+    assert own.read_text() == "0000000000000001 1 -- alice\n0000000000000002 2 task-007 alice\n"
+    checkout.forget([claim(1).claim])
+    assert own.read_text() == "0000000000000002 2 task-007 alice\n"
+    checkout.forget([claim(2).claim])
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("left", [None, b"", b"\xff", b"0000000000000009 9 task-009 bob\n"])
+def test_own_is_healed_from_the_claims(tmp_path: Path, left: bytes | None) -> None:
+    """A writer was killed between the two files, or was of a version that had only one."""
+    checkout, own = GitCheckout(str(tmp_path)), tmp_path / "pw" / "own"
+    checkout.remember(claim(1))
+    own.unlink()
+    if left is not None:
+        own.write_bytes(left)
+    assert checkout.own() == [claim(1)]
+    assert own.read_text() == "0000000000000001 1 -- alice\n"
+
+
+def test_own_without_claims_is_taken_away(tmp_path: Path) -> None:
+    """Claims that are gone, or can't be read, are none."""
+    own = tmp_path / "pw" / "own"
+    own.parent.mkdir()
+    for content in (None, b"{"):
+        own.write_text("0000000000000009 9 task-009 bob\n")
+        if content is not None:
+            own.with_name("claims.json").write_bytes(content)
+        assert GitCheckout(str(tmp_path)).own() == []
+        assert not own.exists()
+
+
+def test_own_that_cannot_be_healed_is_no_fault(tmp_path: Path) -> None:
+    """The claims are answered all the same: a folder may be read-only, or in the way."""
+    checkout, own = GitCheckout(str(tmp_path)), tmp_path / "pw" / "own"
+    checkout.remember(claim(1))
+    own.unlink()
+    own.mkdir()
+    assert checkout.own() == [claim(1)]
+
+
 GOOD = claim(1)._asdict()
 
 

@@ -48,6 +48,12 @@ def hook(path: Path, name: str, body: str) -> Path:
     return file
 
 
+def new_files(remote: str = "origin") -> list[str]:
+    """The files of the commits that HEAD brings to a remote."""
+    repo = GitRepo.discover()
+    return repo.files_of(repo.new_commits(["HEAD"], remote, ()))
+
+
 def test_root_is_found_from_a_folder(work: Path) -> None:
     """Paths are absolute, the prefix relative to the root."""
     repo = GitRepo.discover(str(work / "src"))
@@ -274,7 +280,7 @@ def test_merge_counts_where_it_differs_from_all_parents(work: Path) -> None:
     assert GitRepo.discover().staged() == ["a.txt"]
     git("commit", "-qm", "merged", cwd=work)
     git("update-ref", "refs/remotes/origin/side", "side", cwd=work)
-    assert sorted(GitRepo.discover().new_files("HEAD", "origin")) == ["a.txt", "mine.txt"]
+    assert sorted(new_files()) == ["a.txt", "mine.txt"]
 
 
 def test_new_files_of_commits_the_remote_does_not_have(work: Path) -> None:
@@ -282,10 +288,9 @@ def test_new_files_of_commits_the_remote_does_not_have(work: Path) -> None:
     commit(work, {"x.txt": "x\n"})
     git("rm", "-q", "x.txt", cwd=work)
     git("commit", "-qm", "back", cwd=work)
-    repo = GitRepo.discover()
-    assert repo.new_files("HEAD", "origin") == ["x.txt"]
+    assert new_files() == ["x.txt"]
     git("push", "-q", "origin", "main", cwd=work)
-    assert repo.new_files("HEAD", "origin") == []
+    assert new_files() == []
 
 
 def test_merging_upstream_brings_no_new_files(work: Path, upstream: Path, tmp_path: Path) -> None:
@@ -295,7 +300,7 @@ def test_merging_upstream_brings_no_new_files(work: Path, upstream: Path, tmp_pa
     git("push", "-q", "origin", "main", cwd=other)
     commit(work, {"mine.txt": "m\n"})
     git("pull", "-q", "--no-rebase", "--no-edit", cwd=work)
-    assert GitRepo.discover().new_files("HEAD", "origin") == ["mine.txt"]
+    assert new_files() == ["mine.txt"]
 
 
 def test_root_commit_counts_with_all_its_files(work: Path) -> None:
@@ -304,13 +309,13 @@ def test_root_commit_counts_with_all_its_files(work: Path) -> None:
     git("checkout", "-q", "--orphan", "other", cwd=work)
     git("rm", "-rfq", ".", cwd=work)
     commit(work, {"alone.txt": "1\n"})
-    assert GitRepo.discover().new_files("HEAD", "origin") == ["alone.txt"]
+    assert new_files() == ["alone.txt"]
 
 
 def test_new_remote_does_not_make_all_history_new(work: Path) -> None:
     """Where nothing is known of a remote, the others say what was published."""
     commit(work, {"x.txt": "x\n"})
-    assert GitRepo.discover().new_files("HEAD", "https://example.com/fork.git") == ["x.txt"]
+    assert new_files("https://example.com/fork.git") == ["x.txt"]
 
 
 def test_fetch_brings_one_branch_up_to_date(work: Path, upstream: Path, tmp_path: Path) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from gitpw.adapters.policy import get_value, load_policy, set_value, write_initial
-from gitpw.domain.policy import Policy
+from gitpw.adapters.policy import (
+    Rule,
+    add_values,
+    get_value,
+    list_rules,
+    load_policy,
+    remove_values,
+    set_value,
+    unset_value,
+    write_initial,
+)
+from gitpw.domain.policy import CRITICAL, Policy
 from gitpw.errors import ConfigError, InvalidError, UsageError
 
 
@@ -46,7 +55,38 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("[agent.timeout]\nfix = '3x'\n", r"^\.gitpw\.toml:2: agent\.timeout\.fix: '3x' is no duration"),
         ("[policy]\nsigned = 'yes'\n", r"^\.gitpw\.toml:2: policy\.signed: expected true or false"),
         ("[policy]\nenforce = 'no'\n", r"^\.gitpw\.toml:2: policy\.enforce: expected 'held' or 'strict'"),
-        ("[policy]\ncritical = ['a', 1]\n", r"^\.gitpw\.toml:2: policy\.critical: expected a text"),
+        (
+            "[policy]\ncritical = ['a', 1]\n",
+            r"^\.gitpw\.toml:2: policy\.critical: expected a text in quotes$",
+        ),
+        (
+            "[policy]\ncritical = [\n'a',\n1]\n",
+            r"^\.gitpw\.toml:4: policy\.critical: expected a text in quotes$",
+        ),
+        (
+            "[policy]\nignore = [\n'a',\n'../b',\n]\n",
+            r"^\.gitpw\.toml:4: policy\.ignore: '\.\./b' leaves the",
+        ),
+        ("policy.lockable = ['']\n", r"^\.gitpw\.toml:1: policy\.lockable: an empty path"),
+        (
+            "policy = { critical = ['/etc'] }\n",
+            r"^\.gitpw\.toml:1: policy\.critical: '/etc' is an absolute path",
+        ),
+        ("[policy]\n'critical' = ['.git/config']\n", r"^\.gitpw\.toml:2: policy\.critical: .* is git's own"),
+        ("[claim]\nlease = '0s'\n", r"^\.gitpw\.toml:2: claim\.lease: '0s' is no time at all"),
+        ("[claim]\nbranch = 'x'\n", r"^\.gitpw\.toml:2: claim\.branch: 'x' makes no branch names"),
+        ("[claim]\nworktrees = 'x'\n", r"^\.gitpw\.toml:2: claim\.worktrees: 'x' names no folder for each"),
+        ("[merge]\nbase = 'a..b'\n", r"^\.gitpw\.toml:2: merge\.base: 'a\.\.b' is no name for a branch"),
+        ("[merge]\ntest = ['a', 3]\n", r"^\.gitpw\.toml:2: merge\.test: expected a text in quotes$"),
+        ("[agent]\nmax_cost = true\n", r"^\.gitpw\.toml:2: agent\.max_cost: expected a number"),
+        ("[agent]\nmax_cost = '5'\n", r"^\.gitpw\.toml:2: agent\.max_cost: expected a number"),
+        ("[agent]\nmax_cost = inf\n", r"^\.gitpw\.toml:2: agent\.max_cost: expected a number"),
+        ("\n[[claim]]\nlease = '1m'\n", r"^\.gitpw\.toml:2: claim: expected a table"),
+        ("[claim]\r\n\r\nlease = 1\r\n", r"^\.gitpw\.toml:3: claim\.lease: expected a text"),
+        ("[claim]\nlease = 2020-01-01 10:00:00\n", r"^\.gitpw\.toml:2: claim\.lease: expected a text"),
+        ("[claim]\nlease = '1m'\nlease = '2m'\n", r"^\.gitpw\.toml:3: lease is there twice"),
+        ("[claim]\n[merge]\n[claim] # more\n", r"^\.gitpw\.toml:3: \[claim\] is there twice"),
+        ("claim.wait = 3\n[claim.x]\nlease = 1\n", r"^\.gitpw\.toml:1: claim\.wait: expected a text"),
         ("[merge]\ntest = 3\n", r"^\.gitpw\.toml:2: merge\.test: expected a text in quotes or a list"),
         ("[merge]\nwindow = 0\n", r"^\.gitpw\.toml:2: merge\.window: expected greater than or equal to 1"),
         ("policy = 3\n", r"^\.gitpw\.toml:1: policy: expected a table"),
@@ -65,6 +105,9 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, content: str, mess
         ("lease = '1m'\n", "claim.lease"),
         ("[polcy]\nenforce = 'held'\n", "policy"),
         ("ledgr = 'x'\n", "ledger"),
+        ("[claims]\nlease = '1m'\n", "claim"),
+        ("[policy]\ncritcal = []\n", "policy.critical"),
+        ("[merge]\nonConflict = 'x'\n", "merge.on_conflict"),
     ],
 )
 def test_unknown_key_names_the_nearest(tmp_path: Path, content: str, nearest: str) -> None:
@@ -188,7 +231,7 @@ lease = "1m"   # lease # twice
         ("merge.base", "q", '"base" = "x#y"', '"base" = "q"'),
         ("merge.window", "3", '"x#y"\n', '"x#y"\nwindow = 3\n'),
         ("notify.urls", "u", '"x#y"\n', '"x#y"\n\n[notify]\nurls = ["u"]\n'),
-        ("policy.critical", "z", '[   # several\n  "a", # one\n  "b",\n]', '["z"]'),
+        ("policy.critical", "z", '  "a", # one\n  "b",\n', '  "z",\n'),
         ("remote", "o", "# keep me\n", '# keep me\nremote = "o"\n'),
     ],
 )
@@ -207,11 +250,100 @@ def test_windows_line_ends_stay(tmp_path: Path) -> None:
     assert text(tmp_path) == '[claim]\r\nlease = "2m"\r\nwait = "3m"\r\n'
 
 
-def test_odd_layout_is_written_anew(tmp_path: Path) -> None:
-    """Where no line can be changed by itself, the data is still right."""
-    root = write(tmp_path, 'claim = { lease = "1m", wait = "2m" }\n')
+def test_table_in_braces_is_changed_in_place(tmp_path: Path) -> None:
+    """Whatever stands around the value stays."""
+    root = write(tmp_path, 'claim = { lease = "1m", wait = "2m" }  # short\n')
     set_value(root, "claim.lease", "3m")
-    assert tomllib.loads(text(tmp_path)) == {"claim": {"lease": "3m", "wait": "2m"}}
+    unset_value(root, "claim.wait")
+    set_value(root, "claim.setup", '["npm ci"]')
+    assert text(tmp_path) == 'claim = { lease = "3m", setup = ["npm ci"] }  # short\n'
+
+
+def test_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    """Some editors write one: it is read over, and stays."""
+    root = write(tmp_path, "\ufeff# mine\r\nclaim.lease = '1m'\r\n")
+    assert load_policy(root).claim.lease == "1m"
+    set_value(root, "claim.lease", "2m")
+    assert text(tmp_path) == '\ufeff# mine\r\nclaim.lease = "2m"\r\n'
+
+
+def test_wrong_keys_can_be_mended_one_by_one(tmp_path: Path) -> None:
+    """`git pw config` is the way out of a file that no other command takes."""
+    root = write(tmp_path, "[claim]\nlease = 'soon'\nleese = '1m'\n[merge]\nwindow = 0\n")
+    set_value(root, "claim.lease", "5m")
+    with pytest.raises(ConfigError, match=r"^\.gitpw\.toml:3: claim\.leese"):
+        load_policy(root)
+    assert unset_value(root, "claim.leese")
+    with pytest.raises(ConfigError, match=r"^\.gitpw\.toml:4: merge\.window"):
+        load_policy(root)
+    set_value(root, "merge.window", "3")
+    assert load_policy(root).merge.window == 3
+
+
+def test_key_is_taken_out_with_its_line(tmp_path: Path) -> None:
+    """The default holds again; comments on lines of their own stay; doing it twice is no error."""
+    root = write(tmp_path, WRITTEN)
+    assert unset_value(root, "claim.lease")
+    assert text(tmp_path) == WRITTEN.replace('lease = "1m"   # lease # twice\n', "")
+    assert not unset_value(root, "claim.lease")
+    assert unset_value(root, "policy")
+    assert load_policy(root).policy.critical == list(CRITICAL)
+    with pytest.raises(ConfigError, match="no such key"):
+        unset_value(root, "claim.leese")
+
+
+def test_lists_grow_and_shrink(tmp_path: Path) -> None:
+    """The other items keep their lines, and a list that isn't set begins as the default."""
+    root = write(tmp_path, WRITTEN)
+    assert add_values(root, "policy.critical", ["c", "a"])
+    assert text(tmp_path) == WRITTEN.replace('  "b",\n', '  "b",\n  "c",\n')
+    assert not add_values(root, "policy.critical", ["c"])
+    assert remove_values(root, "policy.critical", ["c", "b"])
+    assert text(tmp_path) == WRITTEN.replace('  "b",\n', "")
+    unset_value(root, "policy.critical")
+    assert add_values(root, "policy.critical", ["x"])
+    assert load_policy(root).policy.critical == [*CRITICAL, "x"]
+    assert remove_values(root, "policy.critical", ["**/go.mod"])
+    assert "**/go.mod" not in load_policy(root).policy.critical
+    assert max(map(len, text(tmp_path).splitlines())) < 80
+    set_value(root, "merge.test", "make")
+    assert add_values(root, "merge.test", ["make check"])
+    assert load_policy(root).merge.test == ["make", "make check"]
+
+
+def test_only_lists_grow(tmp_path: Path) -> None:
+    """What an item breaks is invalid, and so is a key that takes no list."""
+    with pytest.raises(InvalidError, match="no list"):
+        add_values(str(tmp_path), "claim.lease", ["1m"])
+    with pytest.raises(InvalidError, match="leaves the repository"):
+        add_values(str(tmp_path), "policy.lockable", ["../x"])
+    assert not (tmp_path / ".gitpw.toml").exists()
+
+
+def test_rules_are_listed_with_their_lines(tmp_path: Path) -> None:
+    """All keys; those that the file sets with the line that does."""
+    rules = {rule.key: rule for rule in list_rules(write(tmp_path, "# x\n[agent]\ntimeout.fix = '5m'\n"))}
+    assert rules["agent.timeout.fix"] == Rule("agent.timeout.fix", "5m", 3)
+    assert rules["claim.lease"] == Rule("claim.lease", "60m", None)
+    assert rules["github.labels"] == Rule("github.labels", {}, None)
+    assert list_rules(None)[0] == Rule("ledger", None, None)
+
+
+def test_link_is_not_replaced(tmp_path: Path) -> None:
+    """A file that is a link stays one, and what it points to isn't written to."""
+    (tmp_path / "there").write_text("# mine\n")
+    (tmp_path / ".gitpw.toml").symlink_to("there")
+    with pytest.raises(InvalidError, match="is a link"):
+        set_value(str(tmp_path), "claim.lease", "5m")
+    assert (tmp_path / "there").read_text() == "# mine\n"
+
+
+def test_mode_of_the_file_stays(tmp_path: Path) -> None:
+    """As far as the umask leaves it."""
+    root = write(tmp_path, "# mine\n")
+    (tmp_path / ".gitpw.toml").chmod(0o600)
+    set_value(root, "claim.lease", "5m")
+    assert (tmp_path / ".gitpw.toml").stat().st_mode & 0o777 == 0o600
 
 
 def test_initial_file_holds_the_ledger(tmp_path: Path) -> None:

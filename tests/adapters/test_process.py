@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitpw.adapters.process import CLEAN, complaint, detach, run
+from gitpw.adapters.process import CLEAN, complaint, detach, linger, run
 from gitpw.errors import FailedError
 
 
@@ -130,3 +130,23 @@ def test_detached_program_goes_on(tmp_path: Path) -> None:
 def test_complaint_is_one_printable_line(err: bytes, words: str) -> None:
     """The line that says why, without control characters."""
     assert complaint(err) == words
+
+
+def test_lingering_program_goes_on(tmp_path: Path) -> None:
+    """Whether it is waited for or not; its end is noticed."""
+    done = tmp_path / "done"
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    slow = linger(["sh", "-c", 'read -r _ <"$0"; touch "$1"', str(gate), str(done)])
+    assert not slow.wait(0)
+    assert not done.exists()
+    quick = linger(["sh", "-c", "exit 3"], cwd=str(tmp_path))
+    assert quick.wait(30)
+    again = linger(["sh", "-c", 'echo >"$0"; until [ -e "$1" ]; do sleep 0.01; done', str(gate), str(done)])
+    assert again.wait(30)
+    assert done.exists()
+
+
+def test_lingering_program_that_is_not_there() -> None:
+    """Nobody waits for what has never begun."""
+    assert linger(["no-such-program-at-all"]).wait(30)

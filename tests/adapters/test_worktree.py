@@ -443,6 +443,223 @@ def test_unfinished_worktree_can_be_removed(trees: GitWorktrees, work: Path) -> 
     assert trees.all() == []
 
 
+def with_submodule(work: Path, tmp_path: Path, trees: GitWorktrees) -> Path:
+    """The worktree of task-001 with a submodule that has one of its own, both of them there; the outer one."""
+    always = ("-c", "protocol.file.allow=always")
+    inner = clone(make_upstream(tmp_path / "inner.git"), tmp_path / "inner")
+    outer = clone(make_upstream(tmp_path / "outer.git"), tmp_path / "outer")
+    git(*always, "submodule", "--quiet", "add", tmp_path / "inner.git", "in ner", cwd=outer)
+    git("commit", "-qm", "inner", cwd=outer)
+    git("push", "-q", cwd=outer)
+    git(*always, "submodule", "--quiet", "add", tmp_path / "outer.git", "lib/outer", cwd=work)
+    git("commit", "-qm", "outer", cwd=work)
+    git("push", "-q", cwd=work)
+    path = made(trees)
+    git(*always, "submodule", "--quiet", "update", "--init", "--recursive", cwd=path)
+    assert inner.is_dir()
+    return path / "lib/outer"
+
+
+def test_clean_submodules_go_with_the_worktree(trees: GitWorktrees, work: Path, tmp_path: Path) -> None:
+    """Where all that they have is on their remotes; git alone refuses."""
+    with_submodule(work, tmp_path, trees)
+    trees.remove(trees.all()[0])
+    assert trees.all() == []
+    assert gone(work / ".git" / "pw" / "trash")
+
+
+@pytest.mark.parametrize("where", [".", "in ner"])
+@pytest.mark.parametrize("loss", ["changed", "untracked", "committed", "stashed", "branch", "gone"])
+def test_work_in_submodules_is_not_lost(
+    trees: GitWorktrees, work: Path, tmp_path: Path, where: str, loss: str
+) -> None:
+    """Not what is uncommitted, and no commit that is on no remote, wherever it hangs; also of one taken out again."""
+    path = with_submodule(work, tmp_path, trees)
+    sub = path / where
+    (sub / "README.md").write_text("work\n")
+    if loss == "untracked":
+        git("checkout", "-q", "README.md", cwd=sub)
+        (sub / "new").write_text("work\n")
+    if loss == "stashed":
+        git("stash", "-q", cwd=sub)
+    if loss in {"committed", "branch", "gone"}:
+        git("checkout", "-q", "-b", "work", cwd=sub)
+        git("commit", "-qam", "work", cwd=sub)
+    if loss in {"branch", "gone"}:
+        git("checkout", "-q", "--detach", "HEAD~1", cwd=sub)
+    if loss == "gone":
+        git("submodule", "--quiet", "deinit", "--force", "--all", cwd=work / PLACE)
+    before = sorted(str(file) for file in (work / PLACE).rglob("*"))
+    with pytest.raises(FailedError) as caught:
+        trees.remove(trees.all()[0])
+    assert caught.value.hint
+    assert sorted(str(file) for file in (work / PLACE).rglob("*")) == before
+    assert trees.all()[0].present
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no other file system")
+def test_worktree_on_another_file_system(trees: GitWorktrees) -> None:
+    """Is removed without git's slow way, and what a killed removal left there is found."""
+    elsewhere = Path(run(["mktemp", "-d", "-p", "/dev/shm"]).out.strip())
+    try:
+        path = trees.make(str(elsewhere / "task-001"), BRANCH, "origin/main", own())
+        trees.make(str(elsewhere / "task-002"), "two", "origin/main", own(2, task=2))
+        trees.remove(trees.find(TaskId("task-001")) or pytest.fail("it is gone"))
+        assert not Path(path).exists()
+        assert [tree.branch for tree in trees.all()] == ["two"]
+        (elsewhere / ".task-009-00000000.gitpw-trash" / "x").mkdir(parents=True)
+        trees.repair()
+        until = time.monotonic() + 10
+        while names(elsewhere) != ["task-002"] and time.monotonic() < until:
+            time.sleep(0.02)
+        assert names(elsewhere) == ["task-002"]
+    finally:
+        run(["rm", "-rf", elsewhere])
+
+
+def test_worktree_that_git_must_delete(trees: GitWorktrees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that can't be moved."""
+    made(trees)
+    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(16, "busy")))
+    trees.remove(trees.all()[0])
+    assert trees.all() == []
+
+
+def test_occupants_are_named(trees: GitWorktrees) -> None:
+    """Whoever has its current folder in it or below; not we, and not git."""
+    path = made(trees)
+    tree = trees.all()[0]
+    assert trees.occupants(tree) == []
+    with subprocess.Popen(["sh", "-c", "echo; read _"], cwd=path / "src", stdin=-1, stdout=-1) as inside:
+        assert inside.stdout is not None
+        inside.stdout.readline()
+        assert trees.occupants(tree) == [f"sh ({inside.pid})"]
+        inside.communicate(b"")
+    assert trees.occupants(tree) == []
+
+
+# Parts of a tree
+
+
+def test_sparse_worktree(trees: GitWorktrees, work: Path) -> None:
+    """The folders that were named and what lies above them; clean, and whole again when the user says so."""
+    path = Path(trees.make(PLACE, BRANCH, "origin/main", own(), sparse=["none"]))
+    assert names(path) == [".git", "README.md", "a.txt"]
+    assert trees.dirty(trees.all()[0]) == []
+    assert git("status", "--porcelain", cwd=work) == ""
+    git("sparse-checkout", "disable", cwd=path)
+    assert (path / "src/b.txt").exists()
+    trees.remove(trees.all()[0])
+    assert trees.all() == []
+
+
+def test_sparse_main_checkout_hands_its_patterns_on(trees: GitWorktrees, work: Path) -> None:
+    """A worktree is as large as the main checkout."""
+    git("sparse-checkout", "set", "--cone", "none", cwd=work)
+    assert names(made(trees)) == [".git", "README.md", "a.txt"]
+
+
+def test_worktree_without_files(trees: GitWorktrees, work: Path) -> None:
+    """Clean as long as nobody puts something there; the same again; can be removed, and filled by the user."""
+    path = Path(trees.make(PLACE, BRANCH, "origin/main", own(), checkout=False))
+    assert names(path) == [".git"]
+    assert trees.make(PLACE, BRANCH, "origin/main", own()) == str(path)
+    assert trees.dirty(trees.all()[0]) == []
+    (path / "mine.txt").write_text("mine")
+    assert trees.dirty(trees.all()[0]) == ["mine.txt"]
+    with pytest.raises(FailedError, match=r"mine\.txt"):
+        trees.remove(trees.all()[0])
+    (path / "mine.txt").unlink()
+    assert trees.advance(str(path), git("rev-parse", "origin/main", cwd=work))
+    trees.remove(trees.all()[0])
+    assert trees.all() == []
+
+
+def test_number_of_files(trees: GitWorktrees, work: Path) -> None:
+    """Tracked ones; none where there are none."""
+    assert trees.files(str(made(trees))) == 4
+    assert trees.files(str(work / "src")) == 0
+
+
+def test_worktree_is_brought_forward(trees: GitWorktrees, work: Path) -> None:
+    """If it has nothing of its own."""
+    base = git("rev-parse", "origin/main", cwd=work)
+    git("branch", BRANCH, f"{base}~1", cwd=work)
+    path = made(trees)
+    (path / "a.txt").write_text("mine\n")
+    assert not trees.advance(str(path), base)
+    git("checkout", "-q", "a.txt", cwd=path)
+    (path / "new.txt").write_text("mine\n")
+    assert not trees.advance(str(path), base)
+    (path / "new.txt").unlink()
+    assert trees.advance(str(path), base)
+    assert git("rev-parse", BRANCH, cwd=work) == base
+    git("commit", "-q", "--allow-empty", "-m", "mine", cwd=path)
+    assert not trees.advance(str(path), base)
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    "template", ["{id}", "../beside {id}", "~/wt/{id}", "a\nb/é {id}", "sub/{id}/tree", ".worktrees/{id}-w"]
+)
+def test_template(work: Path, template: str) -> None:
+    """Relative to the main checkout, anywhere, with any letters; by its place a worktree is still known later."""
+    trees = GitWorktrees(GitRepo.discover(str(work)), template)
+    path = trees.make(template.replace("{id}", "task-001"), BRANCH, "origin/main", own())
+    wanted = Path(template.replace("{id}", "task-001")).expanduser()
+    assert path == os.path.normpath(work / wanted)
+    (tree,) = trees.all()
+    assert (tree.path, tree.task, tree.own, tree.present) == (path, "task-001", own(), True)
+    (claims,) = work.glob(".git/worktrees/*/pw/claims.json")
+    claims.unlink()
+    found = trees.find(TaskId("task-001"))
+    assert found is not None
+    assert (found.path, found.task, found.own) == (path, "task-001", None)
+    assert GitRepo.discover(str(work)).dirty() == []
+    trees.remove(found)
+    assert not Path(path).exists()
+
+
+def test_users_worktree_is_nobodys(trees: GitWorktrees, work: Path) -> None:
+    """Only a name that is a task's, where worktrees of tasks are, means one."""
+    for place in ("theirs", "../task-001", ".worktrees/mine", ".worktrees/task-1x"):
+        git("worktree", "add", "-q", "--detach", place, cwd=work)
+    git("worktree", "add", "-q", "--detach", ".worktrees/task-002-bob", cwd=work)
+    assert [tree.task for tree in trees.all() if tree.task] == ["task-002"]
+
+
+# Looks
+
+
+def test_look(trees: GitWorktrees, work: Path) -> None:
+    """Commits on both sides, changes, and bytes; nothing where there is no time."""
+    git("branch", BRANCH, "origin/main~1", cwd=work)
+    path = made(trees)
+    for message in ("one", "two"):
+        git("commit", "-q", "--allow-empty", "-m", message, cwd=path)
+    (path / "new.txt").write_text("x" * 50_000)
+    base = git("rev-parse", "origin/main", cwd=work)
+    found = trees.look(trees.all()[0], base, 60)
+    assert (found.ahead, found.behind, found.changes) == (2, 1, 1)
+    assert found.size is not None
+    assert found.size > 50_000
+    assert trees.look(trees.all()[0], base, 0) == (None, None, None, None)
+    run(["rm", "-rf", path])
+    assert trees.look(trees.all()[0], None, 60) == (None, None, None, None)
+    assert trees.look(trees.all()[0], base, 60) == (2, 1, None, None)
+
+
+def test_age(trees: GitWorktrees) -> None:
+    """Since it was made."""
+    before = time.time()
+    made(trees)
+    when = trees.all()[0].made
+    assert when is not None
+    assert before - 2 <= when <= time.time() + 1
+
+
 def test_worktree_one_is_in_can_be_removed(trees: GitWorktrees) -> None:
     """The repository goes on answering afterwards."""
     path = made(trees)
@@ -478,6 +695,22 @@ def test_worktree_that_was_moved(trees: GitWorktrees) -> None:
     path.rename(path.parent / "other")
     assert trees.repair() == [f"repaired {path.parent / 'other'}"]
     assert trees.all()[0].present
+
+
+def test_worktree_that_was_moved_far_away(trees: GitWorktrees, work: Path, tmp_path: Path) -> None:
+    """Is found where it is named, or from within; what is no worktree of ours is left alone."""
+    path = made(trees)
+    far = tmp_path / "far a\nway"
+    path.rename(far)
+    theirs = clone(tmp_path / "up.git", tmp_path / "theirs")
+    assert trees.repair([str(tmp_path / "none"), str(theirs), str(tmp_path), str(far)]) == [f"repaired {far}"]
+    assert trees.all()[0].path == str(far)
+    far.rename(tmp_path / "farther")
+    assert GitWorktrees(GitRepo.discover(str(tmp_path / "farther"))).repair() == [
+        f"repaired {tmp_path / 'farther'}"
+    ]
+    assert trees.all()[0].present
+    assert git("worktree", "list", "--porcelain", cwd=work).count("worktree ") == 2
 
 
 def test_worktree_that_is_gone_is_pruned(trees: GitWorktrees, work: Path) -> None:

@@ -64,11 +64,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
         me=Author(worker=WorkerId("dana"), host="box"),
         policy=Policy(),
         repo=SimpleNamespace(root="/shop"),
-        worktrees=SimpleNamespace(repair=lambda: ["moved task-001"]),
+        worktrees=SimpleNamespace(repair=lambda _paths: ["moved task-001"]),
     )
     opened = Opened(context)
     app = ModuleType("gitpw.app")
     app.open_context = opened  # type: ignore[attr-defined]
+    app.free_at_a_glance = lambda: False  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "gitpw.app", app)
     return opened
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
+
+import pytest
 
 from gitpw.domain.ids import TaskId
 from gitpw.domain.schedule import Reason
@@ -22,7 +25,7 @@ def claimed(worktree: str | None = TREE, reasons: list[Reason] | None = None) ->
 
 
 def test_claim_answers_with_task_lock_worktree_and_branch(cli: Cli, serve: Serve) -> None:
-    """Exactly these, and reasons only where they were asked for."""
+    """Exactly these; notes where there are some, and reasons only where they were asked for."""
     serve("claim.claim", claimed())
     assert cli("claim", "--json").data == {
         "ok": True,
@@ -30,6 +33,7 @@ def test_claim_answers_with_task_lock_worktree_and_branch(cli: Cli, serve: Serve
         "lock": a_claim().public()[0],
         "worktree": TREE,
         "branch": "fix/task-001",
+        "notes": ["main is 2 commits ahead"],
     }
 
 
@@ -58,6 +62,9 @@ def test_claim_asks_for_what_was_said(cli: Cli, serve: Serve) -> None:
         "lease": "2h",
         "wait": "90s",
         "explain": False,
+        "sparse": [],
+        "checkout": True,
+        "confirm": None,
     }
 
 
@@ -132,3 +139,35 @@ def test_a_refused_claim_prints_no_path(cli: Cli, serve: Serve) -> None:
     """So that `cd "$(git pw claim --print-path)"` stays where it is."""
     serve("claim.claim", HeldError("held by bob"))
     assert (cli("claim", "--print-path").exit, cli("claim", "--print-path").out) == (3, "")
+
+
+def test_claim_of_a_part_of_the_tree(cli: Cli, serve: Serve) -> None:
+    """Folders, or no file at all; not both."""
+    run = serve("claim.claim", claimed())
+    cli("claim", "--sparse", "src", "--sparse", "a b")
+    assert run.call_args.kwargs["sparse"] == ["src", "a b"]
+    cli("claim", "--no-checkout")
+    assert run.call_args.kwargs["checkout"] is False
+    for words in (["--sparse", "a", "--no-checkout"], ["--no-worktree", "--no-checkout"]):
+        assert cli("claim", *words).exit == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "approved"), [("y\n", True), ("\n", False), ("", False), ("yes please\n", False)]
+)
+def test_person_is_asked_about_set_up_commands(
+    cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch, answer: str, approved: bool
+) -> None:
+    """On a terminal, with the commands made harmless; only a plain yes is one."""
+    run = serve(
+        "claim.claim",
+        lambda _ctx, **options: claimed(reasons=[]) if options["confirm"](["a\x1b[2J"]) else claimed(None),
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    done = cli("claim")
+    assert "  a\\x1b[2J\n" in done.err
+    assert ("worktree" in done.out) is approved
+    monkeypatch.undo()
+    assert run.call_count == 1

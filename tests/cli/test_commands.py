@@ -77,7 +77,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
         *(f"task {verb}" for verb in ("add", "list", "show", "edit", "cancel", "retry")),
         *("claim", "start", "progress", "heartbeat", "push", "complete", "fail", "release"),
         *("lock", "unlock", "locks"),
-        *(f"worktree {verb}" for verb in ("list", "path", "remove", "prune", "repair")),
+        *(f"worktree {verb}" for verb in ("list", "path", "remove", "prune", "repair", "setup")),
         *(f"worker {verb}" for verb in ("register", "list", "show", "unregister")),
         *("merge list", "status", "log", "health", "gc"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gitpw.domain.lock import Held, Mode
+from gitpw.services.lock import Locked
 from gitpw.services.locks import Locks
 from gitpw.services.unlock import Unlocked
 from tests.cli.conftest import NOW, Cli, Serve, a_claim, a_lease
@@ -21,10 +22,17 @@ def test_lock_asks_for_all_of_it(cli: Cli, serve: Serve) -> None:
 def test_lock_answers_with_the_record_of_its_mode(cli: Cli, serve: Serve) -> None:
     """A claim may hold both modes; the one that was asked for is the answer."""
     both = (Held(resource="a", mode=Mode.EXCLUSIVE), Held(resource="b", mode=Mode.SHARED))
-    serve("lock.lock", a_claim(None, locks=both))
+    serve("lock.lock", Locked(a_claim(None, locks=both), []))
     assert cli("lock", "--shared", "b", "--json").data["lock"]["lockedFiles"] == ["b"]
     assert cli("lock", "a", "--json").data["lock"]["lockedFiles"] == ["a"]
     assert cli("lock", "b", "--shared").out == "locked b (shared, 48m left)\n"
+
+
+def test_lock_says_what_is_worth_knowing(cli: Cli, serve: Serve) -> None:
+    """To people and to programs."""
+    serve("lock.lock", Locked(a_claim(None), ["main has newer versions of a"]))
+    assert cli("lock", "a").err == "main has newer versions of a\n"
+    assert cli("lock", "a", "--json").data["notes"] == ["main has newer versions of a"]
 
 
 def test_unlock(cli: Cli, serve: Serve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +14,11 @@ from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import Register
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.errors import HeldError, OfflineError
+from gitpw.services.forecast import Branch, Clash
 from gitpw.services.gc import Collected
 from gitpw.services.log import Event
-from gitpw.services.worktrees import WorktreeRow
+from gitpw.services.provision import SetUp
+from gitpw.services.worktrees import Kept, Pruned, Surveyed, WorktreeRow
 from tests.cli.conftest import NOW, Cli, Opened, Serve
 
 BOB = Worker(
@@ -28,12 +31,62 @@ def event(counter: int, subject: str = "claim task-001") -> Event:
     return Event(counter, "0" * 32, NOW, "bob", "claim", "task-001", {"token": 3}, subject)
 
 
+def a_row(number: int = 1) -> WorktreeRow:
+    """A worktree of a task."""
+    task = TaskId(f"task-{number:03}")
+    return WorktreeRow(f"/shop/w {number}", f"fix/{task}", task, WorkerId("alice"), "claimed", True, False)
+
+
+def surveyed(number: int = 1) -> Surveyed:
+    """What was found out about it, and of the second nothing."""
+    clash = Clash(
+        Branch(TaskId("task-001"), WorkerId("alice"), "fix/task-001", "0" * 40), None, "main", ["a"]
+    )
+    found = (2, 1, 3, 5 << 20, [clash], NOW - timedelta(hours=3)) if number == 1 else (None,) * 4 + ([], None)
+    return Surveyed(*a_row(number), *found)  # type: ignore[arg-type]
+
+
 def test_worktree_list(cli: Cli, serve: Serve) -> None:
-    """Each with its task and state."""
-    row = WorktreeRow("/shop/.worktrees/task-001", "fix/task-001", None, None, "lost", True, False)
-    serve("worktrees.list_worktrees", [row])
-    assert cli("worktree", "list").out.splitlines()[1].split() == ["-", "-", "lost", "fix/task-001", row.path]
-    assert cli("worktree", "list", "--json").data["worktrees"][0]["path"] == row.path
+    """Each with what is known of it, and a dash for what isn't."""
+    serve("worktrees.list_worktrees", [a_row(1), a_row(2)])
+    serve("worktrees.survey", lambda *_: iter([surveyed(1), surveyed(2)]))
+    first, second = (line.split(maxsplit=10) for line in cli("worktree", "list").out.splitlines()[1:])
+    assert first == [
+        *["task-001", "alice", "claimed", "+2", "-1", "3", "main", "3h00m", "5.0M", "fix/task-001"],
+        "/shop/w 1",
+    ]
+    assert " ".join(second) == "task-002 alice claimed - - - - - fix/task-002 /shop/w 2"
+    row = cli("worktree", "list", "--json").data["worktrees"][0]
+    assert (row["ahead"], row["behind"], row["changes"], row["size"]) == (2, 1, 3, 5 << 20)
+    assert row["createdAt"] == "2026-03-01T09:00:00Z"
+    assert row["conflicts"][0]["with"] == {"taskId": None, "workerId": None, "branchName": "main"}
+
+
+def test_worktree_list_on_a_terminal_shows_rows_as_they_come(
+    terminal: Cli, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first is there before the second is known, and both are in line."""
+    seen: list[str] = []
+
+    def slowly(*_: object) -> Iterator[Surveyed]:
+        yield surveyed(1)
+        seen.append(capsys.readouterr().out)
+        yield surveyed(2)
+
+    serve("worktrees.list_worktrees", [a_row(1), a_row(2)])
+    serve("worktrees.survey", slowly)
+    rest = terminal("worktree", "list").out
+    head, first = seen[0].splitlines()
+    assert first.split()[0] == "task-001"
+    assert head.index("PATH") == first.index("/shop") == rest.index("/shop")
+
+
+def test_no_worktrees(cli: Cli, serve: Serve) -> None:
+    """Says so."""
+    serve("worktrees.list_worktrees", [])
+    serve("worktrees.survey", lambda *_: iter(()))
+    assert cli("worktree", "list").err == "no worktrees\n"
+    assert cli("worktree", "list", "--json").data == {"ok": True, "worktrees": []}
 
 
 def test_worktree_path_is_raw(cli: Cli, serve: Serve) -> None:
@@ -51,7 +104,7 @@ def test_worktree_remove_prune_repair(cli: Cli, serve: Serve) -> None:
         "removed the worktree of task-001\n",
         "kept branch x: it has commits\n",
     )
-    prune = serve("worktrees.prune_worktrees", ["/shop/t"])
+    prune = serve("worktrees.pruned", Pruned(["/shop/t"], []))
     assert cli("worktree", "prune").out == "removed /shop/t\n"
     assert cli("worktree", "prune", "--dry-run", "--json").data == {
         "ok": True,
@@ -59,7 +112,24 @@ def test_worktree_remove_prune_repair(cli: Cli, serve: Serve) -> None:
         "dryRun": True,
     }
     assert prune.call_args.kwargs == {"dry_run": True}
+    serve("worktrees.pruned", Pruned([], [Kept("/shop/t", TaskId("task-001"), "2 untracked files")]))
+    assert cli("worktree", "prune").err == "kept worktree /shop/t: 2 untracked files\n"
+    assert cli("worktree", "prune", "--json").data["kept"] == [
+        {"path": "/shop/t", "task": "task-001", "reason": "2 untracked files"}
+    ]
     assert cli("worktree", "repair").out == "moved task-001\n"
+
+
+def test_worktree_setup(cli: Cli, serve: Serve) -> None:
+    """The commands; one that fails is a failure, with all that is known."""
+    run = serve("provision.set_up_worktree", ("/shop/t", SetUp(["npm ci"], True, 1)))
+    assert cli("worktree", "setup", "1", "--approve").out == "npm ci\n"
+    assert run.call_args.args[1] == "task-001"
+    assert run.call_args.args[2](["npm ci"]) is True
+    serve("provision.set_up_worktree", ("/shop/t", SetUp(["npm ci"], True, 0, "npm ci (exit 1)")))
+    answer = cli("worktree", "setup", "--json")
+    assert (answer.exit, answer.data["message"]) == (1, "a set-up command failed: npm ci (exit 1)")
+    assert answer.data["commands"] == ["npm ci"]
 
 
 def test_register_is_me_unless_told(cli: Cli, serve: Serve) -> None:
@@ -164,3 +234,50 @@ def test_pre_push_reads_what_git_says(cli: Cli, serve: Serve, monkeypatch: pytes
     assert cli("hook", "pre-push", "origin", "https://example.com/shop.git").exit == 0
     assert run.call_args.args[1] == "origin"
     assert [told.encode(errors="surrogateescape") for told in run.call_args.args[-1]] == [line, line]
+
+
+def test_pre_push_by_the_pre_commit_framework(
+    cli: Cli, serve: Serve, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says in the environment what git says; where it names no commit, all of the branch is new."""
+    run = serve("guard.pre_push")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    opened.context.repo.resolve = {"refs/heads/x": "b" * 40}.get
+    for name, value in {
+        "PRE_COMMIT": "1",
+        "PRE_COMMIT_REMOTE_NAME": "origin",
+        "PRE_COMMIT_REMOTE_URL": "https://example.com/shop.git",
+        "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/x",
+        "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/y",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_args.args[1:3] == ("origin", "https://example.com/shop.git")
+    assert run.call_args.args[-1] == [f"refs/heads/x {'b' * 40} refs/heads/y {'0' * 40}"]
+    monkeypatch.setenv("PRE_COMMIT_FROM_REF", "c" * 40)
+    monkeypatch.setenv("PRE_COMMIT_TO_REF", "d" * 40)
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_args.args[-1] == [f"refs/heads/x {'d' * 40} refs/heads/y {'c' * 40}"]
+    monkeypatch.delenv("PRE_COMMIT_REMOTE_NAME")
+    assert cli("hook", "pre-push").exit == 0
+    assert run.call_count == 2
+
+
+def test_pre_push_without_a_remote_is_a_mistake(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody called it who isn't git."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    assert cli("hook", "pre-push").exit == 2
+
+
+@pytest.mark.parametrize(("new", "told"), [([], False), (["a"], True)])
+def test_pre_push_that_reads_nothing_says_so(
+    cli: Cli, serve: Serve, opened: Opened, monkeypatch: pytest.MonkeyPatch, new: list[str], told: bool
+) -> None:
+    """Another hook has read what was for us; without anything to push it would have been nothing anyway."""
+    serve("guard.pre_push")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    opened.context.repo.resolve = {"HEAD": "b" * 40}.get
+    opened.context.repo.new_commits = lambda *_: new
+    done = cli("hook", "pre-push", "origin", "x")
+    assert done.exit == 0
+    assert ("standard input" in done.err) is told

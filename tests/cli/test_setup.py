@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gitpw.adapters.policy import list_rules
+from gitpw.cli.manual import DOCS
+from gitpw.domain.checkup import AREAS
+from gitpw.domain.policy import Merging, Policy
 from gitpw.services.doctor import Finding
 from gitpw.services.init import Initialised
 from gitpw.services.uninstall import Uninstalled
@@ -75,6 +79,15 @@ def test_doctor_is_content_with_what_it_fixed(cli: Cli, serve: Serve) -> None:
     assert run.call_args.kwargs == {"fix": True}
 
 
+def test_every_finding_is_documented() -> None:
+    """docs/doctor.md names every code, and docs/policy.md every key."""
+    told = (DOCS / "doctor.md").read_text("utf-8")
+    assert not [code for codes in AREAS.values() for code in codes if f"`{code}`" not in told]
+    told = (DOCS / "policy.md").read_text("utf-8")
+    keys = [rule.key for rule in list_rules(None)]
+    assert not [key for key in keys if f"`{key}`" not in told and f"`{key.partition('.')[2]}`" not in told]
+
+
 def test_config_lists_all_rules_with_dotted_names(cli: Cli) -> None:
     """Values that aren't text are shown as JSON."""
     answer = cli("config")
@@ -94,6 +107,57 @@ def test_config_changes_one_rule(cli: Cli, opened: Opened, tmp_path: Path) -> No
         "value": 7,
     }
     assert cli("config", "claim", "--json").data["value"]["lease"] == "90m"
+
+
+def test_config_says_where_a_rule_comes_from(cli: Cli, opened: Opened, tmp_path: Path) -> None:
+    """The line of the file, or that it is the default."""
+    opened.context.repo.root = str(tmp_path)
+    (tmp_path / ".gitpw.toml").write_text("[claim]\nlease = '90m'\n")
+    assert "claim.lease = 90m  # .gitpw.toml:2\nclaim.wait = 5m\n" in cli("config").out
+    data = cli("config", "--json").data
+    assert (data["origins"]["claim.lease"], data["origins"]["claim.wait"]) == (".gitpw.toml:2", "default")
+    assert data["config"]["merge.base"] is None
+    assert cli("config", "merge.base").out == "\n"
+
+
+def test_config_of_the_hooks_says_when_it_counts(cli: Cli, opened: Opened, tmp_path: Path) -> None:
+    """One note, also in the document: the base branch's version is the one that guards."""
+    opened.context.repo.root = str(tmp_path)
+    opened.context.policy = Policy(merge=Merging(base="trunk"))
+    answer = cli("config", "--add", "policy.lockable", "**/*.psd")
+    assert answer.out == 'policy.lockable = ["**/*.psd"]\n'
+    assert answer.err == "the hooks follow it once .gitpw.toml is on trunk: commit it\n"
+    assert cli("config", "policy.enforce", "strict", "--json").data["notes"] == [answer.err.strip()]
+    assert cli("config", "--add", "policy.lockable", "**/*.psd").err == "nothing to change\n"
+    assert cli("config", "--remove", "policy.lockable", "**/*.psd").out == "policy.lockable = []\n"
+
+
+def test_config_takes_a_rule_out(cli: Cli, opened: Opened, tmp_path: Path) -> None:
+    """The default holds again; a key that doesn't exist can be taken out too, and what is still wrong is told."""
+    opened.context.repo.root = str(tmp_path)
+    file = tmp_path / ".gitpw.toml"
+    file.write_text("[claim]\nlease = '90m'\nleese = 1\n[merge]\nwindow = 0\n")
+    assert cli("config").exit == 78
+    answer = cli("config", "--unset", "claim.leese")
+    assert (answer.exit, answer.out) == (0, "")
+    assert answer.err.startswith("still wrong: .gitpw.toml:4: merge.window")
+    assert cli("config", "merge.window", "4").out == "merge.window = 4\n"
+    assert cli("config", "--unset", "claim.lease").out == "claim.lease = 60m\n"
+    assert file.read_text() == "[claim]\n[merge]\nwindow = 4\n"
+
+
+def test_config_refuses_what_makes_no_sense(cli: Cli, opened: Opened, tmp_path: Path) -> None:
+    """A usage error, and nothing is written."""
+    opened.context.repo.root = str(tmp_path)
+    for words in (
+        ("claim.lease", "1m", "2m"),
+        ("--unset", "claim.lease", "1m"),
+        ("--add", "policy.critical"),
+        ("--add", "--remove", "policy.critical", "x"),
+        ("--unset",),
+    ):
+        assert cli("config", *words, "--json").exit == 2
+    assert not (tmp_path / ".gitpw.toml").exists()
 
 
 def test_config_needs_a_root_to_write_to(cli: Cli, opened: Opened) -> None:

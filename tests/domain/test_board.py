@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitpw.domain.board import HOSTS, MAJOR, Board, Key, skills_key, skills_of
+from gitpw.domain.board import HOSTS, MAJOR, Board, Empty, Key, skills_key, skills_of
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.lock import Claim, Held, Mode
 from gitpw.domain.operation import REMEMBERED, Complete, Done, Lock, Register
@@ -479,3 +479,10 @@ def test_full_scan_notices(name: str) -> None:
     cells = dict(busy().cells.contents)
     spoiler(cells)
     assert any(line.startswith(f"{rule}:") for line in problems(Dictionary(cells)))
+
+
+def test_no_state() -> None:
+    """Where there is no state, there is nothing."""
+    assert Empty().load(("meta",)) is None
+    assert list(Empty().names(())) == []
+    assert not Board(Empty()).begun

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from gitpw.domain.ids import ClaimId, TaskId
@@ -26,6 +28,9 @@ from gitpw.domain.operation import (
 )
 from gitpw.domain.task import TaskStatus
 from tests.domain.state import HOUR, State, locks, problems
+
+if TYPE_CHECKING:
+    from gitpw.domain.operation import Request
 
 FORCE = {"force": True, "reason": "it is urgent"}
 
@@ -356,6 +361,26 @@ def test_takeover_gives_a_new_token() -> None:
     told = state.refused(Start(task=task, claim=old.id, token=old.token), "ada", minutes=67)
     assert told.code == "stale"
     assert "taken over by bob" in told.message
+
+
+@pytest.mark.parametrize(
+    ("ending", "story"),
+    [
+        (Expire(), "ran out and was ended by bob at 2026-03-02T13:06:00Z"),
+        (
+            Unlock(resources=("a",), force=True, reason="away: ill"),
+            "was unlocked by force by bob at 2026-03-02T13:06:00Z (away: ill)",
+        ),
+    ],
+)
+def test_former_holder_is_told_what_happened(ending: Request, story: str) -> None:
+    """In a sentence: what became of the claim, by whom, when, and for which reason."""
+    state = State()
+    task = TaskId(state.add("work", "a"))
+    old = state.take("ada")
+    state.done(ending, "bob", minutes=66)
+    told = state.refused(Start(task=task, claim=old.id, token=old.token), "ada", minutes=67)
+    assert (told.code, told.message) == ("stale", f"your claim on {task} {story}")
 
 
 def test_takeover_of_files_returns_the_whole_task() -> None:

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gitpw.domain.resource import File, Glob, Path, Resource, folded, observed, overlap, resource
+from gitpw.domain.resource import (
+    File,
+    Glob,
+    Path,
+    Resource,
+    folded,
+    observed,
+    overlap,
+    resource,
+)
 from gitpw.errors import InvalidError
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -242,6 +251,8 @@ def test_overlap_is_exact(one: Resource, two: Resource) -> None:
 @settings(max_examples=300)
 @example(File("a/b"), Glob("a/b/*"))
 @example(File("a"), Path("a/b"))
+@example(File("a"), Glob("a**/**/*a"))
+@example(File("ab"), Glob("a*/**/*/b"))
 def test_a_file_is_no_folder(one: File, two: Resource) -> None:
     """A file that git reported is covered by exactly the resources that match its path."""
     assert overlap(one, two) is overlap(two, one) is (one.text in covered(two))

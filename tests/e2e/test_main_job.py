@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -232,7 +233,10 @@ def test_commit_of_an_own_file_is_allowed(held: tuple[Desk, Path]) -> None:
     assert change(tree, "src/cart/basket.ts").exit == 0
     assert change(tree, "docs/guide.md").exit == 0
     assert change(bob.work, "docs/guide.md").exit == 0
-    assert bob.json("task", "show", "task-002")["task"]["status"] == "in_progress"
+    until = time.monotonic() + 30  # the first commit is told in the background
+    while (status := bob.json("task", "show", "task-002")["task"]["status"]) == "claimed":
+        assert time.monotonic() < until
+    assert status == "in_progress"
 
 
 def test_critical_files_need_a_lock(held: tuple[Desk, Path]) -> None:

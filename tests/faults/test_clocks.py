@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import Served
 from tests.race.runner import Herd, Run, gathered
 from tests.support.git import clone, git, make_upstream, run
 
@@ -69,7 +70,7 @@ class Worker:
     def env(self, minutes: int) -> dict[str, str | None]:
         """Their environment, with a clock that is so many minutes ahead."""
         return {
-            "FAKETIME": f"+{minutes}m",
+            "FAKETIME": f"{minutes:+}m",
             "FAKETIME_NO_CACHE": "1",
             "GITPW_HOST": self.host,
             "GITPW_WORKER": self.name,
@@ -216,6 +217,40 @@ def test_fast_clock_is_reported(hire: Callable[..., Worker]) -> None:
     assert any(THERE in warning for warning in alice.at(0, "status").data["warnings"])
     found = alice.at(0, "doctor", check=None).data["findings"]
     assert any(one["code"] == "clock" and THERE in one["message"] for one in found)
+
+
+def test_doctor_finds_what_is_overdue(hire: Callable[..., Worker]) -> None:
+    """It names the task, `--fix` gives it back to the queue, and then there is nothing left."""
+    alice = hire("alice")
+    alice.at(0, *CLAIM)
+    hire("bob").at(0, "lock", "README.md")
+
+    def found(minutes: int, *words: str) -> list[tuple[str, bool]]:
+        findings = alice.at(minutes, "doctor", *words, check=None).data["findings"]
+        return [(one["message"], one["fixed"]) for one in findings if one["code"] == "claims"]
+
+    assert found(10) == []
+    names = ["the claim of task-001 by alice is overdue", "the claim of README.md by bob is overdue"]
+    assert sorted(found(131)) == [(name, False) for name in sorted(names)]
+    assert sorted(found(131, "--fix")) == [(name, True) for name in sorted(names)]
+    assert found(132) == []
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("minutes", "way"), [(12, "12 minutes ahead of"), (-12, "12 minutes behind"), (1, "")]
+)
+def test_doctor_compares_this_clock_with_the_remotes(
+    timeless: Herd, served: Served, tmp_path: Path, minutes: int, way: str
+) -> None:
+    """Where the remote says what time it is, as web servers do."""
+    name = served.new_name()
+    make_upstream(served.root / name)
+    alice = Worker("alice", HERE, clone(served.server("http").url(name), tmp_path / "work"), timeless)
+    alice.at(minutes, "init", "--no-hooks")
+    findings = alice.at(minutes, "doctor", check=None).data["findings"]
+    told = [one["message"] for one in findings if one["code"] == "clock"]
+    assert told == ([f"this clock is {way} that of origin"] if way else [])
 
 
 def test_slept_laptop_goes_on_if_nobody_took_over(hire: Callable[..., Worker]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gitpw.errors import ConfigError
 from gitpw.ledger.layout import entries
 from gitpw.ledger.memory import Table
-from gitpw.ledger.snapshot import Empty, Snapshot, written
+from gitpw.ledger.snapshot import Snapshot, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,12 +127,6 @@ def test_a_cell_below_a_cell_is_a_mistake(repo: pygit2.Repository) -> None:
     """Nothing can be filed under what is a cell itself: that is a mistake of the program."""
     with pytest.raises(TypeError):
         written(repo, None, {("paths", "=a"): b"x", ("paths", "=a", "!c"): b"x"})
-
-
-def test_no_state() -> None:
-    """Where there is no state, there is nothing."""
-    assert Empty().load(("meta",)) is None
-    assert list(Empty().names(())) == []
 
 
 def strange(repo: pygit2.Repository) -> pygit2.Tree:

@@ -78,7 +78,12 @@ def play(calls: list[dict[str, Any]]) -> list[int]:
     for after, child, group in sorted(one for one in doomed if one[0] is not None):
         time.sleep(max(0.0, began + after - time.monotonic()))
         end(child, group=group)
-    signal.signal(signal.SIGALRM, lambda *_: [end(child, group=True) for child in children])
+
+    def give_up(*_: object) -> None:
+        for child in children:
+            end(child, group=True)
+
+    signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, LIMIT)
     exits = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     signal.setitimer(signal.ITIMER_REAL, 0)
