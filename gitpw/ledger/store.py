@@ -205,11 +205,9 @@ class GitStore:
         return str(made)
 
     def tidy(self) -> None:
-        """Pack what has piled up, if it is much: git decides, and works in the background.
+        """Take away what killed commands were just writing, and pack what has piled up, if it is much.
 
-        What killed commands were just writing goes too.
-
-        Not the refs: the hooks read the last known state's name from its file.
+        Git decides, and works in the background. Not the refs: the hooks read the last known state's name from its file.
         """
         for pattern in LITTER:
             for path in self.folder.glob(pattern):
