@@ -166,6 +166,14 @@ class GitRepo:
         pairs = (one.split(" ", 1) for one in told.splitlines())
         return {ref.removeprefix("refs/heads/"): commit for commit, ref in pairs}
 
+    def branches_there(self, remote: str, pattern: str, timeout: float = 30.0) -> dict[str, str]:
+        """The branches of a remote that match a pattern, and where they stand; none where it can't be asked."""
+        env: dict[str, str | None] = {"GIT_TERMINAL_PROMPT": "0"}
+        done = self.git("ls-remote", "--", remote, f"refs/heads/{pattern}", env=env, timeout=timeout)
+        pairs = (one.split("\t", 1) for one in os.fsdecode(done.out).splitlines() if "\t" in one)
+        heads = {ref: commit for commit, ref in pairs if ref.startswith("refs/heads/")}
+        return {ref.removeprefix("refs/heads/"): commit for ref, commit in heads.items()}
+
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
         return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", self.default_refs(remote)[-1])
@@ -239,7 +247,7 @@ class GitRepo:
 
     def ancestor(self, one: str, of: str) -> bool:
         """Whether a commit is contained in another; what isn't here is not."""
-        return self.git("merge-base", "--is-ancestor", one, of).status == 0
+        return self.git("merge-base", "--is-ancestor", "--end-of-options", one, of).status == 0
 
     def staged(self) -> list[str]:
         """The files that a commit made now would change, from the index that the caller's hook was given.

@@ -43,7 +43,7 @@ def gc(session: Session) -> None:
     from gitpw.services.gc import gc as run
 
     done = run(session.open(), dry_run=session.dry_run)
-    names = ("expired", "claims", "files", "landed", "worktrees", "suspected")
+    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected")
     session.report({name: getattr(done, name) for name in names}, *(_told(done) or ["nothing to tidy"]))
 
 
@@ -52,4 +52,5 @@ def _told(done: Collected) -> list[str]:
     lines += [f"unlocked {name}" for name in done.files]
     lines += [f"landed {name}" for name in done.landed]
     lines += [f"removed worktree {name}" for name in done.worktrees]
+    lines += [f"deleted branch {name} of the remote" for name in done.branches]
     return lines + [f"overdue by this clock, to be confirmed: {name}" for name in done.suspected]

@@ -139,7 +139,7 @@ def _marked(board: Board, operation: Operation, marks: Sequence[Mark]) -> None:
                 entry.but(
                     state=mark.state,
                     detail=mark.detail,
-                    data=mark.data,
+                    data={},
                     updated_at=operation.at,
                     pushed=mark.pushed or entry.pushed,
                     pr_url=mark.pr_url or entry.pr_url,

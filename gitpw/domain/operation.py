@@ -234,7 +234,6 @@ class Mark(Record):
     head: str | None
     state: MergeState
     detail: str = Field(default="", max_length=2_000)
-    data: dict[str, Any] = Field(default_factory=dict)
     pushed: str | None = None
     pr_url: str | None = None
 

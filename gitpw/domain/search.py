@@ -35,11 +35,6 @@ class Runs(NamedTuple):
         """Whether all that is known is red."""
         return not self.green and self.red > 0
 
-    @property
-    def flaked(self) -> bool:
-        """Whether they were both."""
-        return self.green > 0 and self.red > 0
-
 
 class Try(NamedTuple):
     """Run the tests of the tree with so many entries."""

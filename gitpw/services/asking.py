@@ -8,6 +8,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.grant import lost
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, duration
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
+from gitpw.domain.merge import Merge
 from gitpw.domain.operation import Done, Outcome, Request
 from gitpw.domain.resource import Glob, Path, resource
 from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
@@ -35,6 +36,15 @@ def ask(
     settle(ctx)
     answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
     return granted(answer.outcome), answer
+
+
+def entry_after(ctx: Context, request: Request, task: TaskId) -> Merge:
+    """Ask for something about an entry of the merge queue; how it is then."""
+    _, answer = ask(ctx, request)
+    entry = answer.board.entry(task)
+    if entry is None:
+        raise InvalidError(f"{task} isn't in the merge queue", hint="see 'git pw merge list'")
+    return entry
 
 
 def welcome(ctx: Context) -> None:

@@ -50,7 +50,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
         token=own and own.token,
         head=handed.head,
         branch=handed.branch,
-        queue=ctx.policy.merge.mode != "none",
+        queue=ctx.rules.policy().merge.mode != "none",
         late=held(late, shared=False),
     )
     answer = hand_in(ctx, request, handed.moves)

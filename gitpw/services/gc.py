@@ -8,10 +8,12 @@ from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.lock import implausible, overdue
 from gitpw.domain.operation import Expire, Land, Landing, Suspect
+from gitpw.errors import PwError
+from gitpw.ledger.store import Move
 from gitpw.services.asking import ask, granted, settle
 from gitpw.services.base import landed_tip
 from gitpw.services.ports import Context
-from gitpw.services.worktrees import prune_worktrees
+from gitpw.services.worktrees import is_landed, prune_worktrees
 
 
 class Collected(NamedTuple):
@@ -23,6 +25,7 @@ class Collected(NamedTuple):
     landed: list[TaskId]
     worktrees: list[str]
     suspected: list[ClaimId]
+    branches: list[str]
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -42,7 +45,26 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         landed=landed,
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
+        branches=_branches(ctx, dry_run=dry_run),
     )
+
+
+def _branches(ctx: Context, *, dry_run: bool) -> list[str]:
+    """Delete the remote's branches of landed tasks that an interrupted merger, or a merge by hand, has left."""
+    if ctx.remote is None:
+        return []
+    board, gone = ctx.ledger.board(), []
+    for branch, head in ctx.repo.branches_there(ctx.remote, "*task-*").items():
+        if not is_landed(board, branch, head):
+            continue
+        try:
+            if not dry_run:
+                ctx.ledger.store.push([Move(f"refs/heads/{branch}", head, "")])
+        except PwError as error:
+            ctx.tell(f"branch {branch} stays on {ctx.remote}: {error.message}")
+        else:
+            gone.append(branch)
+    return gone
 
 
 def _landed(ctx: Context, board: Board, *, dry_run: bool) -> list[TaskId]:

@@ -44,17 +44,25 @@ def land(shift: Shift, site: Site, request: Land, entries: Sequence[Merge], *, m
     if request.leave:
         shift.token = None
     shift.tip = request.commit or site.tip
+    _note_landed(shift, request, outcome, entries)
+    shift.note_returned(request.back)
+    ready = {entry.task_id for entry in lineup(shift.ctx.ledger.board()).ready}
+    return more or bool(request.back) or bool(shift.deferred) or bool(ready - set(shift.skipped))
+
+
+def _note_landed(shift: Shift, request: Land, outcome: Done, entries: Sequence[Merge]) -> None:
+    """Remember and report what landed."""
+    commits = {landing.task: landing.commit for landing in request.landings}
     for entry in entries:
-        commit = next((one.commit for one in request.landings if one.task == entry.task_id), None)
+        if entry.task_id not in outcome.tasks:
+            continue
+        commit = commits[entry.task_id]
         shift.landed.append(Landed(entry.task_id, commit, entry.worker_id))
         shift.emit(
             "landed",
             f"landed {entry.task_id} on {shift.branch} as {(commit or '')[:SHORT]}",
             {"taskId": entry.task_id, "commit": commit, "base": shift.branch},
         )
-    shift.note_returned(request.back)
-    ready = {entry.task_id for entry in lineup(shift.ctx.ledger.board()).ready}
-    return more or bool(request.back) or bool(shift.deferred) or bool(ready - set(shift.skipped))
 
 
 def _asked(shift: Shift, request: Land, moves: Sequence[Move]) -> Outcome:
@@ -155,18 +163,20 @@ def settled(shift: Shift, site: Site) -> bool:
             shift.emit("withdrawn", f"the landing of {names} was interrupted: it is tried again", {})
             continue
         landings = tuple(
-            Landing(task=entry.task_id, head=entry.head, commit=entry.data.get("commit") or commit)
+            Landing(task=entry.task_id, head=entry.head, commit=_commit_of(entry, commit))
             for entry in entries
         )
-        _recorded(
-            shift,
-            Land(token=shift.token, landings=landings),
-            _moves(shift, site, Land(landings=landings), entries),
-        )
-        for landing in landings:
-            shift.landed.append(Landed(landing.task, landing.commit, entries[0].worker_id))
-        shift.emit("landed", f"the landing of {names} was interrupted after it: recorded", {})
+        request = Land(token=shift.token, landings=landings)
+        outcome = _recorded(shift, request, _moves(shift, site, request, entries))
+        if isinstance(outcome, Done):
+            _note_landed(shift, request, outcome, entries)
     return True
+
+
+def _commit_of(entry: Merge, landing: str) -> str:
+    """The entry's own commit in a landing that was announced."""
+    own = entry.data.get("commit")
+    return own if isinstance(own, str) else landing
 
 
 def conclude(shift: Shift, site: Site, built: Stack, verdict: Verdict, *, more: bool) -> bool:
@@ -235,9 +245,7 @@ def _blame(shift: Shift, site: Site, layers: Sequence[Layer], green: int) -> Bac
 
 def window_of(shift: Shift, site: Site) -> int:
     """How many entries are built and tested together."""
+    if shift.alone or site.policy.merge.mode == "pull-request":
+        return 1
     most = site.policy.merge.window
-    return (
-        1
-        if shift.alone or site.policy.merge.mode == "pull-request"
-        else min(site.board.line.window or most, most)
-    )
+    return min(site.board.line.window or most, most)

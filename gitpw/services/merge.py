@@ -26,7 +26,7 @@ from gitpw.services.pulls import through_pull_request
 from gitpw.services.shift import Emit, Landed, Shift, Trial
 from gitpw.services.stack import SHORT, Site, Stack, branch_of, stack
 from gitpw.services.trial import commands_of, judged, resolved
-from gitpw.services.worktrees import prune_worktrees
+from gitpw.services.worktrees import pruned
 
 LEASE = 180
 """Seconds of the merger's lease; it is renewed when half of it is over."""
@@ -62,14 +62,13 @@ def merge(
 
     `lease` and `poll` (how often a host is looked at) are in seconds. Raises `ContendedError` where another merger is at work.
     """
-    if ctx.policy.merge.mode == "none":
+    if ctx.rules.policy().merge.mode == "none":
         raise InvalidError('merge.mode is "none": nothing is queued', hint="git pw config merge.mode direct")
     if ctx.workshop is None:
         raise InvalidError("nothing can be merged here")
     shift = Shift(ctx, ctx.workshop(), emit, lease=lease, poll=poll)
     if dry_run:
-        _rehearsed(shift)
-        return _merged(shift)
+        return _rehearsed(shift)
     settle(ctx)
     with shift.shop.testbed.alone():
         try:
@@ -77,7 +76,8 @@ def merge(
                 pass
         finally:
             shift.leave()
-    prune_worktrees(ctx)
+    for one in pruned(ctx).kept if shift.landed else ():
+        ctx.tell(f"kept worktree {one.path}: {one.reason}")
     return _merged(shift)
 
 
@@ -128,34 +128,26 @@ def _rehearsed(shift: Shift) -> Merged:
 
 
 def _rehearse(shift: Shift, site: Site) -> None:
-    ready = lineup(site.board).ready
-    left = list(ready)
-    window = window_of(shift, site)
-    built = stack(site, left, window)
-    shift.deferred = built.deferred
-    shift.returned = built.back
+    ready, window, commands = lineup(site.board).ready, window_of(shift, site), commands_of(site)
+    built = stack(site, ready, window)
+    shift.deferred, shift.returned = built.deferred, built.back
     for back in built.back:
         shift.emit("return", f"{back.task} would go back to its owner: {back.detail}", back.to_data())
     for entry in built.there:
         shift.emit("land", f"{entry.task_id} is on {shift.branch} already: would be recorded as merged", {})
         shift.landed.append(Landed(entry.task_id, site.tip, entry.worker_id))
     names = [layer.entry.task_id for layer in built.layers]
-    commands = commands_of(site)
     if names:
-        how = (
-            f"would be tested together with {' && '.join(commands)!r}, then land"
-            if commands
-            else (f"would land untested: merge.test isn't set on {shift.branch}")
-        )
-        shift.emit("test", f"{', '.join(names)} {how}", {"tasks": names, "commands": commands})
+        tested = f"be tested together with {' && '.join(commands)!r}, then land"
+        how = tested if commands else f"land untested: merge.test isn't set on {shift.branch}"
+        shift.emit("test", f"{', '.join(names)} would {how}", {"tasks": names, "commands": commands})
     for layer in built.layers:
         note = f" {layer.built.note}" if layer.built.note else ""
         shift.emit("land", f"{layer.entry.task_id} would land as {layer.built.commit[:SHORT]}{note}", {})
         shift.landed.append(Landed(layer.entry.task_id, layer.built.commit, layer.entry.worker_id))
-    beyond = {entry.task_id for entry in left} - set(names) - built.out - {one.task_id for one in built.there}
-    for entry in left:
-        if entry.task_id in beyond:
-            shift.skipped[entry.task_id] = f"comes after these: the window is {window}"
+    seen = {*names, *built.out, *(entry.task_id for entry in built.there)}
+    later = [entry.task_id for entry in ready if entry.task_id not in seen]
+    shift.skipped = dict.fromkeys(later, f"comes after these: the window is {window}")
 
 
 def _site(shift: Shift, board: Board) -> Site:
@@ -173,8 +165,8 @@ def _site(shift: Shift, board: Board) -> Site:
         )
     if shift.ctx.remote is not None:
         integrator.bring(shift.ctx.remote, shift.branch, tips)
-    shift.tip = tip
     site = site._replace(tip=tip, tips=tips, policy=_policy(shift, tip))
+    shift.tip = tip
     if site.policy.merge.mode == "pull-request" and shift.shop.forge is None:
         raise InvalidError(
             f'merge.mode is "pull-request" on {shift.branch}, and no host is configured to open them at',
@@ -188,7 +180,7 @@ def _policy(shift: Shift, tip: str) -> Policy:
     text = shift.shop.integrator.text(tip, ".gitpw.toml")
     rules = Policy() if text is None else shift.shop.rules(text, f"{shift.branch}:.gitpw.toml")
     here = shift.ctx.policy.merge
-    if here.test and not rules.merge.test:
+    if here.test and not rules.merge.test and shift.tip is None:
         shift.ctx.tell(
             f"merge.test of this checkout's .gitpw.toml doesn't count before it is on {shift.branch}: commit and push it"
         )

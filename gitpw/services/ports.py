@@ -84,6 +84,9 @@ class Repo(Protocol):
     def branch(self) -> str | None:
         """The branch that is checked out; None where HEAD is detached."""
 
+    def branches_there(self, remote: str, pattern: str) -> dict[str, str]:
+        """The branches of a remote that match a pattern, and where they stand; none where it can't be asked."""
+
     def branches(self) -> dict[str, str]:
         """The local branches and where they stand."""
 

@@ -247,12 +247,17 @@ def _prune_branches(ctx: Context, board: Board) -> None:
     What was finished without a merge queue hasn't landed as far as the ledger knows: its branch stays.
     """
     for branch, head in ctx.repo.branches().items():
-        found = TASK_IN.search(branch)
-        task = board.task(TaskId(found[0])) if found else None
-        if task is not None and task.landed is not None and task.head == head:
+        if is_landed(board, branch, head):
             ctx.repo.delete_branch(branch, head)
             if ctx.remote is not None:
                 ctx.repo.forget_branch(ctx.remote, branch, head)
+
+
+def is_landed(board: Board, branch: str, head: str) -> bool:
+    """Whether a branch stands at what a task handed in, or what became of it, and the ledger has its landing."""
+    found = TASK_IN.search(branch)
+    task = board.task(TaskId(found[0])) if found else None
+    return task is not None and task.landed is not None and head in {task.head, task.landed}
 
 
 def _why_kept(ctx: Context, tree: Worktree, task: Task) -> str | None:

@@ -448,6 +448,25 @@ def test_advance_touches_nothing_where_work_is_in_the_way(history: History, how:
     assert history.tip("main") == history.base
 
 
+def test_advance_finishes_what_was_interrupted_half_way(history: History) -> None:
+    """Files that are just what they would become are in nobody's way; one that differs is."""
+    history.on("task")
+    history.write("new.txt", "theirs\n")
+    history.write("a.txt", "theirs\n")
+    history.change(history.folder / "b.txt", "delete", "", 0)
+    head = history.commit("theirs")
+    history.on("main")
+    history.write("new.txt", "theirs\n")
+    history.write("a.txt", "mine\n")
+    (history.folder / "b.txt").unlink()
+    built = integrator(history.folder)
+    assert built.advance("main", history.base, head) is not None
+    assert history.tip("main") == history.base
+    history.write("a.txt", "theirs\n")
+    assert built.advance("main", history.base, head) is None
+    assert (history.tip("main"), git("status", "--porcelain", cwd=history.folder)) == (head, "")
+
+
 def test_advance_leaves_a_branch_alone_that_is_being_rebased(history: History) -> None:
     """The rebase would fail at its end."""
     history.step("task", "edit", "a.txt", 4)

@@ -208,9 +208,16 @@ def test_health(cli: Cli, serve: Serve) -> None:
 
 def test_gc(cli: Cli, serve: Serve) -> None:
     """What was tidied; with --dry-run, what would be."""
-    done = Collected([TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [])
+    done = Collected(
+        [TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [], ["fix/task-001"]
+    )
     run = serve("gc.gc", done)
-    assert cli("gc").out == "expired task-001: back in the queue\nunlocked src/a\nremoved worktree /shop/t\n"
+    assert cli("gc").out.splitlines() == [
+        "expired task-001: back in the queue",
+        "unlocked src/a",
+        "removed worktree /shop/t",
+        "deleted branch fix/task-001 of the remote",
+    ]
     data = cli("gc", "--dry-run", "--json").data
     assert (data["expired"], data["dryRun"]) == (["task-001"], True)
     assert run.call_args.kwargs == {"dry_run": True}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -385,6 +386,34 @@ def test_a_second_merger_waits_its_turn(team: Team) -> None:
     assert (said["code"], said["merger"]["workerId"]) == ("contended", "alice"), said
 
 
+TAKEOVER = """
+import sys
+from gitpw.app import open_context
+from gitpw.domain.operation import Merging
+
+context = open_context(directory=sys.argv[1], worker="bob")
+merger = context.ledger.fresh().line.merger
+request = Merging(place=merger.place, lease=600, gone=merger.token)
+context.ledger.transact(request, context.me)
+"""
+"""Takes the queue over from a merger that others believe to be gone."""
+
+
+@pytest.mark.parametrize(("lease", "then"), [("2s", "sleep {}"), ("1h", "true {}")])
+def test_a_merger_that_was_replaced_lands_nothing(team: Team, lease: str, then: str) -> None:
+    """At its next heartbeat its tests are stopped; one that wakes up later is stopped by its token."""
+    other = team.another("second")
+    (team.lab / "takeover.py").write_text(TAKEOVER)
+    mark = f"1{time.time_ns()}"
+    team.tested(f"'{sys.executable}' '{team.lab}/takeover.py' '{other.work}' && {then.format(mark)}")
+    team.finish("one", {"a.txt": "x\n"})
+    before = team.main
+    refused = team.pw("merge", "--lease", lease, check=75).data
+    assert "taken over" in refused["message"]
+    assert (team.main, processes(mark)) == (before, [])
+    assert team.pw("merge", "list").data["queue"]["merger"]["workerId"] == "bob"
+
+
 # conflicts
 
 
@@ -512,6 +541,10 @@ def test_a_remote_that_keeps_its_branches_gets_the_work_all_the_same(team: Team)
     team.pw("merge")
     assert team.content("a.txt") == "x\n"
     assert len(team.branches()) == 1
+    assert team.pw("gc").data["branches"] == []
+    git("config", "receive.denyDeletes", "false", cwd=team.home)
+    assert len(team.pw("gc").data["branches"]) == 1
+    assert team.branches() == []
 
 
 def test_hosts_without_atomic_pushes(team: Team) -> None:
@@ -623,10 +656,11 @@ def test_events_are_lines_of_json(team: Team, tmp_path: Path) -> None:
 def test_without_a_base_branch_it_says_so(team: Team) -> None:
     """And with no queue wanted."""
     team.finish("one", {"a.txt": "x\n"})
-    config = (team.work / ".gitpw.toml").read_text()
-    (team.work / ".gitpw.toml").write_text(f'{config}[merge]\nbase = "nowhere"\n')
+    team.policy('[merge]\nbase = "nowhere"\n')
     assert "nowhere" in team.pw("merge", check=6).data["message"]
-    (team.work / ".gitpw.toml").write_text(f'{config}[merge]\nmode = "none"\n')
+    file = team.work / ".gitpw.toml"
+    file.write_text(file.read_text().replace('base = "nowhere"', 'mode = "none"'))
+    team.policy("")
     assert "none" in team.pw("merge", check=6).data["message"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from tests.merge.world import Job, World
 
 MERGERS_VERBS = {"freeze", "land", "landing", "merging", "return"}
-OURS = re.compile(r"^(store\.(git|lock)|asked|place|journal|fetched|trash|logs|merge)$")
-MERGERS_OWN = re.compile(r"^(place|results\.json|logs|tree)$")
+LITTER = re.compile(r"^(trace|shallow)-|\.(tmp|new)$")
+"""What is there only while a command is at work."""
 
 
 @dataclass
@@ -198,10 +199,22 @@ def _left_behind(world: World, board: Board) -> Iterator[str]:
     )
     if board.line.merger is not None:
         yield f"{board.line.merger.worker} still runs the queue"
-    yield from (f"{path} is left" for path in world.folder.rglob("*.lock") if path.name != "store.lock")
+    yield from (f"{path} is left" for path in world.folder.rglob("*.lock") if not _is_free(path))
     for name in ("desk", "attic", "m0", "m1", "m2"):
         yield from _left_in(world, board, world.folder / name)
     yield from (f"process {pid} is left" for pid in world.stage.strays())
+
+
+def _is_free(path: Path) -> bool:
+    """Whether it is a file that git-pw locks, and nobody does: git's own lock files mean something by being there."""
+    if "pw" not in path.relative_to(path.anchor).parts:
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _may_stay(world: World, board: Board, job: Job) -> bool:
@@ -225,9 +238,10 @@ def _left_in(world: World, board: Board, clone: Path) -> Iterator[str]:
     """In a clone: worktrees and branches of tasks that are merged, open operations, and files of our own."""
     ours = clone / ".git/pw"
     yield from (f"{path} is still open" for path in (ours / "journal").glob("*"))
-    yield from (f"{path} is left" for path in ours.iterdir() if not OURS.match(path.name))
     yield from (f"{path} is left" for path in (ours / "trash").glob("*"))
-    yield from (f"{path} is left" for path in (ours / "merge").glob("*") if not MERGERS_OWN.match(path.name))
+    yield from (
+        f"{path} is left" for path in (*ours.glob("*"), *ours.glob("merge/*")) if LITTER.search(path.name)
+    )
     keeps = {f"refs/remotes/origin/{name}" for name in ("HEAD", "main")} | {"refs/heads/main"}
     stays = {_branch(world, board, job) for job in world.jobs.values() if _may_stay(world, board, job)}
     keeps |= {f"{kind}/{name}" for name in stays for kind in ("refs/heads", "refs/remotes/origin")}
