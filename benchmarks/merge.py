@@ -90,7 +90,7 @@ def _real(folder: Path, entries: int, reds: int) -> None:
     _prepared(work, 'test = "test ! -e red"\n')
     places = set(random.Random(1).sample(range(entries), reds))
     for number in range(entries):
-        _handed_in(work, number, "red" if number in places else f"src/file{number}.py")
+        _handed_in(work, number, f"red/{number}.py" if number in places else f"src/file{number}.py")
     done = run(["git-pw", "--json", "merge", "--once"], cwd=work, check=False, timeout=600)
     answer = json.loads(done.out)
     expected = runs_used([place in places for place in range(entries)], 5)
