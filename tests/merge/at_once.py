@@ -109,7 +109,11 @@ def play(seed: int, folder: Path) -> dict[str, Any]:
     world = World(folder, Stage(folder / "said"), rng, "rebase", 5, seed % 2 == 0)
     world.set_up(rng.sample(KINDS, len(KINDS)))
     bustle = Bustle(world)
-    bustle.go_on()
+    try:
+        bustle.go_on()
+    finally:
+        for pid in list(world.stage.free):
+            world.stage.end(pid, signal.SIGKILL)
     found = verdict(world)
     return {
         "play": f"seed {seed}, all at once",

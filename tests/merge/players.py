@@ -35,8 +35,8 @@ GO, DIE, DIE_AFTER = b"g", b"k", b"d"
 PATIENCE = 60.0
 """Seconds that a step may take."""
 
-SUBREAPER = 36
-"""Linux's PR_SET_CHILD_SUBREAPER: what a killed player leaves running becomes the director's child."""
+SUBREAPER, DEATH_SIGNAL = 36, 1
+"""Linux's PR_SET_CHILD_SUBREAPER: what a killed player leaves running becomes the director's child; PR_SET_PDEATHSIG."""
 
 
 @dataclass
@@ -98,8 +98,7 @@ class Stage:
     def __post_init__(self) -> None:
         """Whatever outlives a player is to be seen here."""
         gc.freeze()  # a child that collects what it was born with copies all of its pages
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+        _tell_kernel(SUBREAPER, 1)
 
     def enter(self, name: str, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Player:
         """Start a player, up to its first step."""
@@ -136,7 +135,7 @@ class Stage:
     def start(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> int:
         """Start a command that takes its steps when it likes; its process id."""
         out, err = self._files()
-        pid = self._forked(words, cwd, env, out, err, lambda: None)
+        pid = self._forked(words, cwd, env, out, err, lambda: _tell_kernel(DEATH_SIGNAL, signal.SIGKILL))
         self.free.add(pid)
         return pid
 
@@ -238,6 +237,12 @@ class Stage:
             os._exit(status)
         finally:
             os._exit(120)
+
+
+def _tell_kernel(what: int, value: int) -> None:
+    """Where there is Linux's prctl."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(what, value, 0, 0, 0)
 
 
 def _step_by_step(report: int, order: int) -> None:
