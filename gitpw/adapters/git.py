@@ -430,6 +430,10 @@ class GitRepo:
         self.git("config", "--local", "--remove-section", f"branch.{branch}")
         return True
 
+    def forget_branch(self, remote: str, branch: str, expected: str) -> None:
+        """Delete the remote-tracking ref of a branch that has gone from the remote, if it is where it is expected."""
+        self.git("update-ref", "--no-deref", "-d", f"refs/remotes/{remote}/{branch}", expected)
+
     def main_root(self) -> str | None:
         """The root of the main checkout; None where the repository is bare."""
         if self.git_dir == self.common_dir and self.root is not None:

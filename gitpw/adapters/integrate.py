@@ -18,6 +18,7 @@ from gitpw.adapters.process import CLEAN, Finished, complaint, printable, run
 from gitpw.domain.ids import COMMIT, TASK, TaskId
 from gitpw.domain.integration import TRAILER, Built, Clash, Conflict, Other, Strategy, Work
 from gitpw.errors import FailedError, OfflineError
+from gitpw.ledger.store import BranchError
 
 REPLAYS = (2, 44)
 """The first git that can replay."""
@@ -90,25 +91,43 @@ class GitIntegrator:
         found = (line.partition("\t") for line in os.fsdecode(done.out).splitlines())
         return {ref.removeprefix("refs/heads/"): name for name, _, ref in found if ref in refs}
 
-    def bring(self, remote: str, tips: dict[str, str]) -> None:
-        """Fetch the commits of these branches, as far as they aren't here; raises `OfflineError`."""
-        missing = [branch for branch, tip in tips.items() if not self.has(tip)]
+    def bring(self, remote: str, base: str, tips: dict[str, str]) -> None:
+        """Fetch the commits of these branches, as far as they aren't here.
+
+        No ref remembers them, but for the base branch's: a task's branch goes when it has landed, wherever that is.
+        Raises `OfflineError`, and `BranchError` where one of them has gone meanwhile.
+        """
+        lacking = self._lacking(tips.values())
+        missing = [branch for branch, tip in tips.items() if tip in lacking]
         shallow = self._told("rev-parse", "--is-shallow-repository").strip() == b"true"
         if not missing and not shallow:
             return
         options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
-        options += ["--unshallow"] if shallow else []
-        specs = [f"+refs/heads/{branch}:refs/remotes/{remote}/{branch}" for branch in missing or tips]
-        if remote not in self._repo.remotes():
-            specs = [spec.partition(":")[0] for spec in specs]
+        options += ["--refmap=", *(["--unshallow"] if shallow else [])]
+        specs = [f"+refs/heads/{branch}" for branch in missing or tips]
+        if remote in self._repo.remotes():
+            ref = f"+refs/heads/{base}"
+            specs = [f"{spec}:refs/remotes/{remote}/{base}" if spec == ref else spec for spec in specs]
         quietly = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
         done = self._repo.patiently(
             *quietly, "fetch", *options, "--", remote, *specs, env={"GIT_TERMINAL_PROMPT": "0"}, timeout=600.0
         )
+        gone = re.search(rb"couldn't find remote ref (\S+)", done.err)
+        if gone is not None:
+            ref = os.fsdecode(gone[1])
+            raise BranchError(f"{ref} has gone meanwhile", "try again", ref=ref, moved=True)
         if done.status:
             raise OfflineError(
                 f"the branches can't be fetched from {remote}: {complaint(done.err)}", hint="try again later"
             )
+
+    def _lacking(self, commits: Iterable[str]) -> set[str]:
+        """Those of these commits that aren't here."""
+        names = list(dict.fromkeys(commits))
+        told = self._told(
+            "cat-file", "--batch-check=%(objectname)", input="".join(f"{name}\n" for name in names).encode()
+        )
+        return {line.split()[0] for line in told.decode().splitlines() if line.endswith(" missing")}
 
     def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:
         """The commits of `tip` that `head` hasn't and that changed these files, newest first, at most ten."""

@@ -31,6 +31,12 @@ PATIENCE = 5.0
 BULK = 500
 """Changed cells from which one sync at the end is cheaper than one for each object (0.5 ms, measured)."""
 
+LITTER = ("trace-*", "shallow-*", "*.tmp", "journal/*.new", "merge/*.tmp")
+"""Files of our own that are there only while a command is at work."""
+
+STALE = 3_600.0
+"""Seconds after which nobody is at work with them any more: longer than any exchange with a remote may take."""
+
 TIP = "refs/pw/tip"
 LOCAL = "refs/pw/locks/main"
 
@@ -99,7 +105,7 @@ class Store(Protocol):
         """The same state without what led to it."""
 
     def tidy(self) -> None:
-        """Pack what has piled up, if it is much."""
+        """Pack what has piled up, if it is much, and take away what killed commands have left."""
 
     def list_locks(self) -> None:
         """Write down for the hooks what is held in the last known state."""
@@ -199,10 +205,15 @@ class GitStore:
         return str(made)
 
     def tidy(self) -> None:
-        """Pack what has piled up, if it is much: git decides, and works in the background.
+        """Take away what killed commands were just writing, and pack what has piled up, if it is much.
 
-        Not the refs: the hooks read the last known state's name from its file.
+        Git decides, and works in the background. Not the refs: the hooks read the last known state's name from its file.
         """
+        for pattern in LITTER:
+            for path in self.folder.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > STALE:
+                        path.unlink()
         packing = ["git", "-c", "gc.packRefs=false", "gc", "--auto", "--quiet"]
         self._run(packing, env={**ELSEWHERE, "GIT_DIR": str(self.path)}, timeout=60)
 

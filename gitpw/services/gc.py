@@ -36,6 +36,8 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
     expired = granted(outcome)
     landed = _landed(ctx, board, dry_run=dry_run)
     suspected = [] if dry_run else _suspected(ctx, ctx.ledger.board())
+    if not dry_run:
+        ctx.ledger.store.tidy()
     return Collected(
         expired=list(expired.tasks),
         claims=[ClaimId(name) for name in expired.detail.get("claims", ())],

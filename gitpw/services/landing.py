@@ -33,12 +33,7 @@ def land(shift: Shift, site: Site, request: Land, entries: Sequence[Merge], *, m
     """Land in one step; whether there may be more to do."""
     moves = _moves(shift, site, request, entries)
     try:
-        if shift.ctx.remote is None and request.onto is not None:
-            outcome = in_steps(shift, request, moves)
-        else:
-            outcome = shift.ask(request, moves).outcome
-    except NotAtomicError:
-        outcome = in_steps(shift, request, moves)
+        outcome = _asked(shift, request, moves)
     except BranchError as error:
         return _rejected(shift, site, request, error)
     if not isinstance(outcome, Done):
@@ -68,6 +63,16 @@ def _note_landed(shift: Shift, request: Land, outcome: Done, entries: Sequence[M
             f"landed {entry.task_id} on {shift.branch} as {(commit or '')[:SHORT]}",
             {"taskId": entry.task_id, "commit": commit, "base": shift.branch},
         )
+
+
+def _asked(shift: Shift, request: Land, moves: Sequence[Move]) -> Outcome:
+    """In one step where that can be."""
+    if shift.ctx.remote is None and request.onto is not None:
+        return in_steps(shift, request, moves)
+    try:
+        return shift.ask(request, moves).outcome
+    except NotAtomicError:
+        return in_steps(shift, request, moves)
 
 
 def _moves(shift: Shift, site: Site, request: Land, entries: Sequence[Merge]) -> list[Move]:

@@ -18,6 +18,7 @@ from gitpw.domain.operation import Back, Mark
 from gitpw.domain.policy import Policy
 from gitpw.domain.search import RedBase, Verdict
 from gitpw.errors import InvalidError
+from gitpw.ledger.store import BranchError
 from gitpw.services.asking import settle
 from gitpw.services.landing import conclude, settled, window_of
 from gitpw.services.ports import Context
@@ -85,7 +86,11 @@ def _round(shift: Shift) -> bool:
     board = shift.ctx.ledger.fresh()
     if not board.merges():
         return False
-    site = _site(shift, board)
+    try:
+        site = _site(shift, board)
+    except BranchError as error:
+        shift.emit("again", f"{error.message}: looking again", {"ref": error.ref})
+        return shift.patience()
     if settled(shift, site):
         return True
     ready = [entry for entry in lineup(board).ready if entry.task_id not in shift.skipped]
@@ -159,7 +164,7 @@ def _site(shift: Shift, board: Board) -> Site:
             hint="push it first, or name another with 'git pw config merge.base NAME'",
         )
     if shift.ctx.remote is not None:
-        integrator.bring(shift.ctx.remote, tips)
+        integrator.bring(shift.ctx.remote, shift.branch, tips)
     site = site._replace(tip=tip, tips=tips, policy=_policy(shift, tip))
     shift.tip = tip
     if site.policy.merge.mode == "pull-request" and shift.shop.forge is None:

@@ -168,6 +168,9 @@ class Repo(Protocol):
     def delete_branch(self, branch: str, expected: str) -> bool:
         """Delete a local branch if it still is where it is expected."""
 
+    def forget_branch(self, remote: str, branch: str, expected: str) -> None:
+        """Delete the remote-tracking ref of a branch that has gone from the remote, if it is where it is expected."""
+
 
 class Commits(Protocol):
     """The commits of the user's repository, as a review reads them."""
@@ -408,8 +411,11 @@ class Integrator(Protocol):
     def tips(self, remote: str | None, branches: Sequence[str]) -> dict[str, str]:
         """Where branches stand on the remote, or here; raises `OfflineError`."""
 
-    def bring(self, remote: str, tips: dict[str, str]) -> None:
-        """Fetch the commits of these branches, as far as they aren't here; raises `OfflineError`."""
+    def bring(self, remote: str, base: str, tips: dict[str, str]) -> None:
+        """Fetch the commits of these branches, as far as they aren't here; only the base branch's ref is updated.
+
+        Raises `OfflineError`, and `BranchError` where one of them has gone meanwhile.
+        """
 
     def others(self, tip: str, head: str, files: Sequence[str]) -> list[Other]:
         """The commits of `tip` that `head` hasn't and that changed these files, newest first."""

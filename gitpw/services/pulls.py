@@ -141,7 +141,7 @@ def _merged_by_host(shift: Shift, site: Site, layer: Layer) -> Outcome:
     """Record what the host has merged; where its tree isn't the tested one, the base branch is tested as it is."""
     tip = site.integrator.tips(shift.ctx.remote, [shift.branch])[shift.branch]
     if shift.ctx.remote is not None:
-        site.integrator.bring(shift.ctx.remote, {shift.branch: tip})
+        site.integrator.bring(shift.ctx.remote, shift.branch, {shift.branch: tip})
     shift.tip = tip
     entry = layer.entry
     landing = Landing(task=entry.task_id, head=entry.head, commit=tip)

@@ -43,7 +43,7 @@ def show_merge(ctx: Context, task: TaskId) -> Shown:
     if tip is None:
         return Shown(entry, position, [], [])
     if ctx.remote is not None:
-        integrator.bring(ctx.remote, tips)
+        integrator.bring(ctx.remote, branch, tips)
     if not integrator.has(entry.head):
         return Shown(entry, position, [], [])
     conflicts = integrator.conflicts(tip, work_of(board, entry))

@@ -249,6 +249,8 @@ def _prune_branches(ctx: Context, board: Board) -> None:
     for branch, head in ctx.repo.branches().items():
         if is_landed(board, branch, head):
             ctx.repo.delete_branch(branch, head)
+            if ctx.remote is not None:
+                ctx.repo.forget_branch(ctx.remote, branch, head)
 
 
 def is_landed(board: Board, branch: str, head: str) -> bool:

@@ -402,6 +402,17 @@ def test_branch_is_deleted_only_as_expected(work: Path, tmp_path: Path) -> None:
     assert not repo.delete_branch("main", head)
 
 
+def test_remote_branch_is_forgotten_where_it_is_expected(work: Path) -> None:
+    """The ref that follows a branch of the remote goes, unless the branch has moved on."""
+    head = git("rev-parse", "HEAD", cwd=work)
+    git("update-ref", "refs/remotes/origin/done", head, cwd=work)
+    repo = GitRepo.discover()
+    repo.forget_branch("origin", "done", git("rev-parse", "HEAD~1", cwd=work))
+    assert repo.resolve("refs/remotes/origin/done") == head
+    repo.forget_branch("origin", "done", head)
+    assert repo.resolve("refs/remotes/origin/done") is None
+
+
 def test_worktrees_are_excluded_once(work: Path) -> None:
     """One line, in no tracked file; taken out again, the file is as it was."""
     file = work / ".git" / "info" / "exclude"

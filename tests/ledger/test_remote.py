@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,6 +166,24 @@ def test_only_the_ledgers_refs_are_fetched(arena: Arena) -> None:
     assert sorted(there) == sorted([*before, REF])
     here = git("for-each-ref", "--format=%(refname)", cwd=client.store.path)  # type: ignore[attr-defined]
     assert sorted(here.splitlines()) == ["refs/pw/remote/pw/main", "refs/pw/tip"]
+
+
+@plain
+def test_tidying_takes_away_what_was_killed(arena: Arena) -> None:
+    """Files that commands keep while they are at work go when nobody can be at work with them, and no others."""
+    client = arena.begun()
+    folder = client.store.folder  # type: ignore[attr-defined]
+    (folder / "merge").mkdir()
+    old = [folder / name for name in ("trace-a", "shallow-b", "place.c.tmp", "journal/d.new", "merge/e.tmp")]
+    for path in old:
+        path.write_text("")
+        os.utime(path, (0, 0))
+    (folder / "trace-now").write_text("")
+    os.utime(folder / "asked", (0, 0))
+    client.store.tidy()
+    assert [path for path in old if path.exists()] == []
+    assert (folder / "trace-now").exists()
+    assert (folder / "asked").exists()
 
 
 @plain
