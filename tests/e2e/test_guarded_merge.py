@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import pw
 from tests.support.git import clone, git, make_upstream, run
 
@@ -36,19 +38,19 @@ def handed_in(shop: Path, title: str, file: str, env: dict[str, str]) -> str:
     return str(claimed["task"]["id"])
 
 
-def test_what_is_handed_in_lands(tmp_path: Path) -> None:
-    """By every strategy, critical files too, several tasks in one push; and nothing stays behind."""
-    for strategy in ("rebase", "squash", "merge"):
-        bare, shop = begun(tmp_path / strategy, "[merge]", 'test = "true"', f'strategy = "{strategy}"')
-        one = handed_in(shop, "Log in", "src/auth/login.ts", ALICE)
-        two = handed_in(shop, "New version", "package.json", BOB)
-        pw("merge", "--once", cwd=shop, check=0)
-        landed = pw("task", "list", "--status", "completed", cwd=shop, check=0).data["tasks"]
-        assert {task["id"] for task in landed if task["mergedAt"]} == {one, two}
-        assert "// Log in" in git("show", "main:src/auth/login.ts", cwd=bare)
-        assert "// New version" in git("show", "main:package.json", cwd=bare)
-        assert pw("locks", cwd=shop, check=0).data["locks"] == []
-        assert git("for-each-ref", "--format=%(refname)", "refs/heads", cwd=bare) == "refs/heads/main"
+@pytest.mark.parametrize("strategy", ["rebase", "squash", "merge"])
+def test_what_is_handed_in_lands(tmp_path: Path, strategy: str) -> None:
+    """Critical files too, several tasks in one push; and nothing stays behind."""
+    bare, shop = begun(tmp_path, "[merge]", 'test = "true"', f'strategy = "{strategy}"')
+    one = handed_in(shop, "Log in", "src/auth/login.ts", ALICE)
+    two = handed_in(shop, "New version", "package.json", BOB)
+    pw("merge", "--once", cwd=shop, check=0)
+    landed = pw("task", "list", "--status", "completed", cwd=shop, check=0).data["tasks"]
+    assert {task["id"] for task in landed if task["mergedAt"]} == {one, two}
+    assert "// Log in" in git("show", "main:src/auth/login.ts", cwd=bare)
+    assert "// New version" in git("show", "main:package.json", cwd=bare)
+    assert pw("locks", cwd=shop, check=0).data["locks"] == []
+    assert git("for-each-ref", "--format=%(refname)", "refs/heads", cwd=bare) == "refs/heads/main"
 
 
 def test_a_direct_push_of_what_waits_is_refused(tmp_path: Path) -> None:
