@@ -13,6 +13,7 @@ from gitpw.domain.ids import ClaimId, TaskId, isoformat
 from gitpw.domain.review import Committed, Finding, Kind, Ours, Span, outdated, standing
 from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
+from gitpw.services.brought import without_brought_in
 from gitpw.services.ports import Commits, Context
 
 PATIENCE = 60.0
@@ -122,12 +123,13 @@ def check(ctx: Context, commits: Commits, span: Span, *, strict_time: bool = Fal
     board, as_of = _board(ctx)
     past = Past(ctx)
     changes = _not_landed(commits, past, span)
-    violations, warnings = _judged(ctx, board, past, span, changes)
-    suspects = {found.file for found in (*violations, *warnings) if found.file is not None}
-    if suspects and span.tip is not None:
-        # What the base branch has already is never blocked, be it picked, squashed or done again.
-        own = commits.own(changes, suspects, span.tip)
-        violations, warnings = _judged(ctx, board, past, span, own)
+
+    def judge(some: Sequence[Committed]) -> list[Finding]:
+        violations, warnings = _judged(ctx, board, past, span, some)
+        return [*violations, *warnings]
+
+    own = without_brought_in(commits, changes, span.tip, judge)
+    violations, warnings = _judged(ctx, board, past, span, own)
     if strict_time:
         violations, warnings = [*violations, *warnings], []
     return Checked(span, len(changes), violations, warnings, as_of)

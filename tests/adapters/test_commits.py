@@ -196,9 +196,10 @@ def test_own(work: Path) -> None:
     tip = git("rev-parse", "origin/main", cwd=work)
     expected = [{"ours", "theirs", "other"}, {"theirs", "other"}, {"first"}]
     assert [set(one.files) for one in found] == expected
-    own = reader.own(found, {"theirs", "other"}, tip)
+    everywhere = {(one.commit, file) for one in found for file in one.files}
+    own = reader.own(found, everywhere, tip)
     assert [set(one.files) for one in own] == [{"ours", "other"}, set(), {"first"}]
-    own = reader.own(found, {"other"}, tip)
+    own = reader.own(found, {(found[1].commit, "other")}, tip)
     assert [set(one.files) for one in own] == [{"ours", "theirs", "other"}, {"theirs"}, {"first"}]
     assert [one._replace(files=()) for one in own] == [one._replace(files=()) for one in found]
 
