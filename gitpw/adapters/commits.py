@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gitpw.domain.review import Committed
 
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
-HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
+HEAD = f"%H %ct %P%x1f{TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
 """What stands before the names of a commit's files."""
 
 
@@ -87,10 +87,10 @@ def _parsed(out: bytes, mark: bytes) -> Iterator[Committed]:
 def _change(head: bytes, files: list[str]) -> Committed:
     from gitpw.domain.review import Committed, stamps
 
-    name, when, said = head.decode(errors="replace").split(" ", 2)
-    tasks, tokens, *by = said.split("\x1f")
+    names, tasks, tokens, *by = head.decode(errors="replace").split("\x1f")
+    name, when, *parents = names.split()
     try:
         at = datetime.fromtimestamp(int(when), UTC)
     except (ValueError, OverflowError, OSError):
         at = datetime.fromtimestamp(0, UTC)
-    return Committed(name, at, tuple(files), stamps(tasks, tokens), by[-1])
+    return Committed(name, at, tuple(files), stamps(tasks, tokens), by[-1], len(parents) > 1)

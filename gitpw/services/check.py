@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId, TaskId, isoformat
-from gitpw.domain.review import Committed, Finding, Kind, Ours, Span, outdated, standing
+from gitpw.domain.review import Committed, Finding, Kind, Span, Whose, outdated, standing
 from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
 from gitpw.services.brought import without_brought_in
@@ -185,8 +185,8 @@ def _now(
     ctx: Context, board: Board, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], list[Finding]]:
     """What others hold now, and what nobody of ours has locked now though it must be."""
-    ours = Ours(board, span.branch, changes, claims=_own(ctx, span))
-    found = standing(board, ours, ctx.policy.policy, changes)
+    whose = Whose(span.branch, changes, claims=_own(ctx, span))
+    found = standing(board, whose, ctx.policy.policy, changes)
     held = [one for one in found if one.kind is Kind.HELD]
     return held, [one for one in found if one.kind is Kind.NEEDS_LOCK]
 
@@ -204,7 +204,7 @@ def _then(
     ctx: Context, past: Past, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], dict[str | None, str]]:
     """What others held when it was changed; and each file that was changed without an own lock on it then."""
-    own = _own(ctx, span)
+    whose = Whose(span.branch, changes, claims=_own(ctx, span))
     held: dict[tuple[object, ...], Finding] = {}
     lacked: dict[str | None, str] = {}
     for state, group in _by_state(past, changes):
@@ -213,7 +213,7 @@ def _then(
                 lacked |= {file: change.commit for file in change.files if file not in lacked}
             continue
         board = Board(ctx.ledger.store.cells(state))
-        for found in standing(board, Ours(board, span.branch, changes, claims=own), ctx.policy.policy, group):
+        for found in standing(board, whose, ctx.policy.policy, group):
             lacked.setdefault(found.file, found.commit)
             if found.claim is not None:
                 held.setdefault(found.about, found._replace(kind=Kind.WAS_HELD))

@@ -6,11 +6,12 @@ from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
+from gitpw.domain.guard import Rules
 from gitpw.domain.ids import TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import Complete, Land, Push
 from gitpw.domain.policy import Policy
-from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Ours, outdated, standing
+from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Whose, outdated, standing
 from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.audit import Step
 from gitpw.services.brought import without_brought_in
@@ -90,7 +91,8 @@ def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, bas
     names = {one.commit for one in new}
 
     def standing_in_all(some: Sequence[Committed]) -> list[Finding]:
-        first, *others = (_standing(state, branch, some, names, base.policy, tasks) for state in states)
+        whose, rules = Whose(branch, some, tasks=tasks), base.policy.policy
+        first, *others = (_standing(state, whose, rules, some, names) for state in states)
         files = [{found.file for found in other} for other in others]
         return [found for found in first if all(found.file in other for other in files)]
 
@@ -100,19 +102,12 @@ def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, bas
 
 
 def _standing(
-    board: Board,
-    branch: str | None,
-    changes: Sequence[Committed],
-    names: Container[str],
-    policy: Policy,
-    tasks: set[TaskId],
+    board: Board, whose: Whose, rules: Rules, commits: Sequence[Committed], names: Container[str]
 ) -> list[Finding]:
     """What a state says against commits: what is held, in all of them, and what must be, in those of these names."""
-    ours = Ours(board, branch, changes, tasks=tasks)
-    new = [one for one in changes if one.commit in names]
-    held = [one for one in standing(board, ours, policy.policy, changes) if one.kind is Kind.HELD]
-    lacking = [one for one in standing(board, ours, policy.policy, new) if one.kind is Kind.NEEDS_LOCK]
-    return [*held, *lacking]
+    new = [one for one in commits if one.commit in names]
+    held = [one for one in standing(board, whose, rules, commits) if one.kind is Kind.HELD]
+    return [*held, *(one for one in standing(board, whose, rules, new) if one.kind is Kind.NEEDS_LOCK)]
 
 
 def _moves(step: Step, update: Update, base: Base) -> bool:

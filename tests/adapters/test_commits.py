@@ -100,7 +100,10 @@ def test_merges(work: Path) -> None:
     git("merge", "-q", "--no-commit", "main", cwd=work)
     merged = commit(work, "Merge", *ODD)
     git("checkout", "-q", "main", cwd=work)
-    found = {one.commit: sorted(one.files) for one in commits(work).changes(["topic"], ["origin/main"])}
+    range_ = commits(work).changes(["topic"], ["origin/main"])
+    assert [one.merge for one in range_] == [True, False]
+    assert {one.by for one in range_} == {"Dana Example"}
+    found = {one.commit: sorted(one.files) for one in range_}
     assert found == {own: ["ours"], merged: sorted(ODD)}
 
 
