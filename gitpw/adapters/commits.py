@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from gitpw.adapters.git import GitRepo
     from gitpw.domain.review import Committed
 
-LOOKED_AT = 300
-
 TRAILER = "%(trailers:key={},valueonly,separator=%x2C)"
-HEAD = f"%H %ct {TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
+HEAD = f"%H %ct %P%x1f{TRAILER.format('Pw-Task')}%x1f{TRAILER.format('Pw-Token')}%x1f%cn"
 """What stands before the names of a commit's files."""
 
 
@@ -48,14 +46,13 @@ class GitCommits:
         options = ("--always", "--name-only", f"--format=%x00{mark}{HEAD}")
         return list(_parsed(self._told(*EACH, *options, *PLAIN, input=names), mark.encode()))
 
-    def own(self, commits: Sequence[Committed], files: Collection[str], tip: str) -> list[Committed]:
-        """The same commits without those of these files that they only bring in from the branch that ends at `tip`.
-
-        Only so many of the newest are looked at: each may take a process.
-        """
-        touching = [one.commit for one in commits if not set(files).isdisjoint(one.files)][:LOOKED_AT]
-        changes = self._repo.changes(touching, files)
-        brought = {(change.commit, change.file) for change in self._repo.brought_in(tip, changes)}
+    def own(
+        self, commits: Sequence[Committed], places: Collection[tuple[str, str]], tip: str
+    ) -> list[Committed]:
+        """The same commits, but at those places (a commit and a file) only what isn't brought in from `tip`'s branch."""
+        made = self._repo.changes([name for name, _ in places], {file for _, file in places})
+        asked = (change for change in made if (change.commit, change.file) in places)
+        brought = {(change.commit, change.file) for change in self._repo.brought_in(tip, asked)}
         return [
             one._replace(files=tuple(file for file in one.files if (one.commit, file) not in brought))
             for one in commits
@@ -90,10 +87,10 @@ def _parsed(out: bytes, mark: bytes) -> Iterator[Committed]:
 def _change(head: bytes, files: list[str]) -> Committed:
     from gitpw.domain.review import Committed, stamps
 
-    name, when, said = head.decode(errors="replace").split(" ", 2)
-    tasks, tokens, *by = said.split("\x1f")
+    names, tasks, tokens, *by = head.decode(errors="replace").split("\x1f")
+    name, when, *parents = names.split()
     try:
         at = datetime.fromtimestamp(int(when), UTC)
     except (ValueError, OverflowError, OSError):
         at = datetime.fromtimestamp(0, UTC)
-    return Committed(name, at, tuple(files), stamps(tasks, tokens), by[-1])
+    return Committed(name, at, tuple(files), stamps(tasks, tokens), by[-1], len(parents) > 1)

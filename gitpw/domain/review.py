@@ -42,6 +42,7 @@ class Committed(NamedTuple):
     files: tuple[str, ...]
     stamps: tuple[Stamp, ...] = ()
     by: str = ""
+    merge: bool = False
 
 
 class Span(NamedTuple):
@@ -89,46 +90,68 @@ class Finding(NamedTuple):
         return self.kind, self.file, self.claim and self.claim.id, self.stamp
 
 
-class Ours:
-    """The claims that a range of commits was made by."""
+class Whose:
+    """By which claims each commit of a range was made.
+
+    By those of the branch that the range is for, and by those that the commit itself names: of a task whose claim
+    was given anew meanwhile, the newest commit tells the token. A merge that names none is by those that it merges.
+    """
 
     def __init__(
         self,
-        board: Board,
         branch: str | None,
-        changes: Sequence[Committed],
+        commits: Sequence[Committed],
         *,
         tasks: Container[TaskId] = (),
         claims: Container[ClaimId] = (),
     ) -> None:
-        """By the branch that they are for and by what they say; `tasks` and `claims` are known to be theirs."""
+        """The newest commits come first. What belongs to `tasks` and `claims` is known to be theirs."""
+        self.branch = branch
+        self.tasks = tasks
+        self.claims = claims
+        self._newest: dict[TaskId | None, Stamp] = {}
+        for stamp in (stamp for commit in commits for stamp in commit.stamps):
+            self._newest.setdefault(stamp.task, stamp)
+
+    def stamps(self, commit: Committed) -> frozenset[Stamp]:
+        """The claims that a commit is by, as it and the newer ones name them."""
+        if commit.merge and not commit.stamps:
+            return frozenset(self._newest.values())
+        renewed = (self._newest.get(stamp.task, stamp) for stamp in commit.stamps if stamp.task is not None)
+        return frozenset((*commit.stamps, *renewed))
+
+
+class Ours:
+    """The claims that some commits are by, in one state of the ledger."""
+
+    def __init__(self, board: Board, whose: Whose, stamps: Container[Stamp], person: str) -> None:
+        """Of commits with the same stamps, committed by the same person."""
         self._board = board
-        self._branch = branch
-        self._stamps = {stamp for change in changes for stamp in change.stamps}
-        self._people = {change.by for change in changes}
-        self._tasks = tasks
-        self._claims = claims
+        self._whose = whose
+        self._stamps = stamps
+        self._person = person
 
     def __contains__(self, name: object) -> bool:
         claim = self._board.claim(ClaimId(str(name)))
         if claim is None:
             return False
-        said = {(None, claim.token), (claim.task, claim.token), (claim.task, None)}
+        whose = self._whose
+        said = (Stamp(None, claim.token), Stamp(claim.task, claim.token), Stamp(claim.task, None))
         return (
-            claim.id in self._claims
-            or claim.task in self._tasks
-            or not self._stamps.isdisjoint(said)
-            or is_of(self._board, claim.task, self._branch)
-            or (claim.branch is not None and claim.branch == self._branch)
+            claim.id in whose.claims
+            or claim.task in whose.tasks
+            or any(stamp in self._stamps for stamp in said)
+            or is_of(self._board, claim.task, whose.branch)
+            or (claim.branch is not None and claim.branch == whose.branch)
             or (claim.task is None and self._is_by(claim.worker))
         )
 
     def _is_by(self, worker: WorkerId) -> bool:
-        """Whether a person committed under the name that the ledger has for a worker: not its id, but a name."""
+        """Whether the person committed under the name that the ledger has for a worker: not its id, but a name."""
         known = self._board.worker(worker)
         if known is None or known.type is not WorkerType.HUMAN:
             return False
-        return known.name not in {"", worker} and known.name in self._people
+        return known.name not in {"", worker} and known.name == self._person
 
 
 def stamps(tasks: str, tokens: str) -> tuple[Stamp, ...]:
@@ -155,24 +178,24 @@ def owner(board: Board, branch: str | None) -> TaskId | None:
     return next((TaskId(name) for name in named if is_of(board, TaskId(name), branch)), None)
 
 
-def standing(
-    board: Board, ours: Container[ClaimId], rules: Rules, changes: Sequence[Committed]
-) -> list[Finding]:
-    """What a state says against changes, the newest of which come first: each file is judged once."""
-    newest: dict[str, str] = {}
-    for change in changes:
-        for file in change.files:
-            newest.setdefault(file, change.commit)
-    return [
-        Finding(
-            Kind.NEEDS_LOCK if found.claim is None else Kind.HELD,
-            newest[found.file],
-            found.file,
-            found.claim,
-            found.locked,
-        )
-        for found in violations(board, ours, rules, newest)
-    ]
+def standing(board: Board, whose: Whose, rules: Rules, commits: Sequence[Committed]) -> list[Finding]:
+    """What a state says against commits, the newest of which come first: of each file and lock, once."""
+    order = {commit.commit: at for at, commit in enumerate(commits)}
+    groups: dict[tuple[frozenset[Stamp], str], dict[str, str]] = {}
+    for commit in commits:
+        files = groups.setdefault((whose.stamps(commit), commit.by), {})
+        for file in commit.files:
+            files.setdefault(file, commit.commit)
+    found: dict[tuple[object, ...], Finding] = {}
+    for (said, person), newest in groups.items():
+        for violation in violations(board, Ours(board, whose, said, person), rules, newest):
+            kind = Kind.NEEDS_LOCK if violation.claim is None else Kind.HELD
+            file, claim, locked = violation
+            one = Finding(kind, newest[file], file, claim, locked)
+            known = found.setdefault(one.about, one)
+            if order[one.commit] < order[known.commit]:
+                found[one.about] = one
+    return list(found.values())
 
 
 def outdated(

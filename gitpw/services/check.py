@@ -10,9 +10,10 @@ from typing import NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.checkout import considered
 from gitpw.domain.ids import ClaimId, TaskId, isoformat
-from gitpw.domain.review import Committed, Finding, Kind, Ours, Span, outdated, standing
+from gitpw.domain.review import Committed, Finding, Kind, Span, Whose, outdated, standing
 from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
+from gitpw.services.brought import without_brought_in
 from gitpw.services.ports import Commits, Context
 
 PATIENCE = 60.0
@@ -122,12 +123,13 @@ def check(ctx: Context, commits: Commits, span: Span, *, strict_time: bool = Fal
     board, as_of = _board(ctx)
     past = Past(ctx)
     changes = _not_landed(commits, past, span)
-    violations, warnings = _judged(ctx, board, past, span, changes)
-    suspects = {found.file for found in (*violations, *warnings) if found.file is not None}
-    if suspects and span.tip is not None:
-        # What the base branch has already is never blocked, be it picked, squashed or done again.
-        own = commits.own(changes, suspects, span.tip)
-        violations, warnings = _judged(ctx, board, past, span, own)
+
+    def judge(some: Sequence[Committed]) -> list[Finding]:
+        violations, warnings = _judged(ctx, board, past, span, some)
+        return [*violations, *warnings]
+
+    own = without_brought_in(commits, changes, span.tip, judge)
+    violations, warnings = _judged(ctx, board, past, span, own)
     if strict_time:
         violations, warnings = [*violations, *warnings], []
     return Checked(span, len(changes), violations, warnings, as_of)
@@ -183,8 +185,8 @@ def _now(
     ctx: Context, board: Board, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], list[Finding]]:
     """What others hold now, and what nobody of ours has locked now though it must be."""
-    ours = Ours(board, span.branch, changes, claims=_own(ctx, span))
-    found = standing(board, ours, ctx.policy.policy, changes)
+    whose = Whose(span.branch, changes, claims=_own(ctx, span))
+    found = standing(board, whose, ctx.policy.policy, changes)
     held = [one for one in found if one.kind is Kind.HELD]
     return held, [one for one in found if one.kind is Kind.NEEDS_LOCK]
 
@@ -202,7 +204,7 @@ def _then(
     ctx: Context, past: Past, span: Span, changes: Sequence[Committed]
 ) -> tuple[list[Finding], dict[str | None, str]]:
     """What others held when it was changed; and each file that was changed without an own lock on it then."""
-    own = _own(ctx, span)
+    whose = Whose(span.branch, changes, claims=_own(ctx, span))
     held: dict[tuple[object, ...], Finding] = {}
     lacked: dict[str | None, str] = {}
     for state, group in _by_state(past, changes):
@@ -211,7 +213,7 @@ def _then(
                 lacked |= {file: change.commit for file in change.files if file not in lacked}
             continue
         board = Board(ctx.ledger.store.cells(state))
-        for found in standing(board, Ours(board, span.branch, changes, claims=own), ctx.policy.policy, group):
+        for found in standing(board, whose, ctx.policy.policy, group):
             lacked.setdefault(found.file, found.commit)
             if found.claim is not None:
                 held.setdefault(found.about, found._replace(kind=Kind.WAS_HELD))

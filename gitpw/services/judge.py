@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
+from gitpw.domain.guard import Rules
 from gitpw.domain.ids import TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import Complete, Land, Push
 from gitpw.domain.policy import Policy
-from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Ours, outdated, standing
+from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Whose, outdated, standing
 from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.audit import Step
+from gitpw.services.brought import without_brought_in
 from gitpw.services.findings import public, told, way_out
 from gitpw.services.gate import HEADS, Gate, Update
 
@@ -86,35 +88,26 @@ def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, bas
     if onto:
         tasks |= {merge.task_id for merge in board.merges() if merge.state is MergeState.LANDING}
     states = [state for step in own for state in (step.before, step.after)] or [board]
+    names = {one.commit for one in new}
 
-    def standing_in_all(changes: Sequence[Committed], new: Sequence[Committed]) -> list[Finding]:
-        first, *others = (_standing(state, branch, changes, new, base.policy, tasks) for state in states)
+    def standing_in_all(some: Sequence[Committed]) -> list[Finding]:
+        whose, rules = Whose(branch, some, tasks=tasks), base.policy.policy
+        first, *others = (_standing(state, whose, rules, some, names) for state in states)
         files = [{found.file for found in other} for other in others]
         return [found for found in first if all(found.file in other for other in files)]
 
-    found = standing_in_all(changes, new)
-    if found and base.commit is not None:
-        # What the base branch has already is never blocked, be it picked, squashed or done again.
-        suspects = {one.file for one in found if one.file is not None}
-        changes, new = (gate.commits.own(commits, suspects, base.commit) for commits in (changes, new))
-        found = standing_in_all(changes, new)
-    yield from found
+    changes = without_brought_in(gate.commits, changes, base.commit, standing_in_all)
+    yield from standing_in_all(changes)
     yield from outdated(board, branch, changes, tasks)
 
 
 def _standing(
-    board: Board,
-    branch: str | None,
-    changes: Sequence[Committed],
-    new: Sequence[Committed],
-    policy: Policy,
-    tasks: set[TaskId],
+    board: Board, whose: Whose, rules: Rules, commits: Sequence[Committed], names: Container[str]
 ) -> list[Finding]:
-    """What a state says against commits: what is held, in all of them, and what must be, in those that are new."""
-    ours = Ours(board, branch, changes, tasks=tasks)
-    held = [one for one in standing(board, ours, policy.policy, changes) if one.kind is Kind.HELD]
-    lacking = [one for one in standing(board, ours, policy.policy, new) if one.kind is Kind.NEEDS_LOCK]
-    return [*held, *lacking]
+    """What a state says against commits: what is held, in all of them, and what must be, in those of these names."""
+    new = [one for one in commits if one.commit in names]
+    held = [one for one in standing(board, whose, rules, commits) if one.kind is Kind.HELD]
+    return [*held, *(one for one in standing(board, whose, rules, new) if one.kind is Kind.NEEDS_LOCK)]
 
 
 def _moves(step: Step, update: Update, base: Base) -> bool:

@@ -183,8 +183,10 @@ class Commits(Protocol):
         With `new`, those that no branch and no tag has yet. What of `without` isn't here has nothing to exclude.
         """
 
-    def own(self, commits: Sequence[Committed], files: Collection[str], tip: str) -> Sequence[Committed]:
-        """The same commits without those of these files that they only bring in from the branch that ends at `tip`."""
+    def own(
+        self, commits: Sequence[Committed], places: Collection[tuple[str, str]], tip: str
+    ) -> Sequence[Committed]:
+        """The same commits, but at those places (a commit and a file) only what isn't brought in from `tip`'s branch."""
 
 
 class Conflicts(Protocol):

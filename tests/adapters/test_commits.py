@@ -100,7 +100,10 @@ def test_merges(work: Path) -> None:
     git("merge", "-q", "--no-commit", "main", cwd=work)
     merged = commit(work, "Merge", *ODD)
     git("checkout", "-q", "main", cwd=work)
-    found = {one.commit: sorted(one.files) for one in commits(work).changes(["topic"], ["origin/main"])}
+    range_ = commits(work).changes(["topic"], ["origin/main"])
+    assert [one.merge for one in range_] == [True, False]
+    assert {one.by for one in range_} == {"Dana Example"}
+    found = {one.commit: sorted(one.files) for one in range_}
     assert found == {own: ["ours"], merged: sorted(ODD)}
 
 
@@ -196,9 +199,10 @@ def test_own(work: Path) -> None:
     tip = git("rev-parse", "origin/main", cwd=work)
     expected = [{"ours", "theirs", "other"}, {"theirs", "other"}, {"first"}]
     assert [set(one.files) for one in found] == expected
-    own = reader.own(found, {"theirs", "other"}, tip)
+    everywhere = {(one.commit, file) for one in found for file in one.files}
+    own = reader.own(found, everywhere, tip)
     assert [set(one.files) for one in own] == [{"ours", "other"}, set(), {"first"}]
-    own = reader.own(found, {"other"}, tip)
+    own = reader.own(found, {(found[1].commit, "other")}, tip)
     assert [set(one.files) for one in own] == [{"ours", "theirs", "other"}, {"theirs"}, {"first"}]
     assert [one._replace(files=()) for one in own] == [one._replace(files=()) for one in found]
 

@@ -29,6 +29,7 @@ from gitpw.domain.review import (
     Kind,
     Ours,
     Stamp,
+    Whose,
     is_of,
     outdated,
     owner,
@@ -58,7 +59,7 @@ def kinds(
     board: Board, branch: str | None, *changes: Committed, rules: Guarding = HELD
 ) -> list[tuple[str, str | None]]:
     """What stands against some commits for a branch, each as its kind and its file."""
-    found = standing(board, Ours(board, branch, changes), rules, changes)
+    found = standing(board, Whose(branch, changes), rules, changes)
     return [(one.kind.value, one.file) for one in found]
 
 
@@ -140,20 +141,39 @@ def test_ours_by_a_persons_name(state: State, name: str, kind: WorkerType, by: s
     assert kinds(state.board, "main", change("a", "x", by=by)) == expected
 
 
-def test_ours_by_another_commit_of_the_range(state: State) -> None:
-    """A merge without trailers is by the claims of what it brings in."""
-    token = held(state, ONE).token
-    changes = change("a", commit="merge"), change("a", task=ONE, token=token, commit="merged")
-    assert kinds(state.board, "main", *changes) == []
+def test_ours_by_what_is_merged(state: State) -> None:
+    """A merge that says nothing is by the claims of what it brings in, another commit that says nothing by none."""
+    merged = change("a", task=ONE, token=held(state, ONE).token, commit="merged")
+    merge = change("a", "b", commit="merge")._replace(merge=True)
+    assert kinds(state.board, "main", merge, merged) == [("held", "b")]
+    assert kinds(state.board, "main", merge._replace(merge=False), merged) == [("held", "a"), ("held", "b")]
+
+
+def test_each_commit_by_its_own(state: State) -> None:
+    """Taking over a commit of the holder gives no right to go on with its files."""
+    picked = change("a", task=ONE, token=held(state, ONE).token, commit="picked")
+    assert kinds(state.board, "evil", change("b", commit="c2"), picked) == [("held", "b")]
+    assert kinds(state.board, "evil", picked, change("a", commit="c0")) == [("held", "a")]
+
+
+def test_older_tokens_of_a_task_that_the_newest_commit_renews(state: State) -> None:
+    """Commits of a claim that was given anew are by the new one, if the newest commit names it."""
+    old = change("a", task=ONE, token=held(state, ONE).token, commit="old")
+    state.done(Release(task=ONE), "ada")
+    state.take("ada", ONE)
+    new = change("c", task=ONE, token=held(state, ONE).token, commit="new")
+    assert kinds(state.board, "main", old) == [("held", "a")]
+    assert kinds(state.board, "main", new, old) == []
+    assert kinds(state.board, "main", old, new) == [("held", "a")]
 
 
 def test_ours_by_what_the_asker_knows(state: State) -> None:
     """Tasks and claims that are known to be ours are, whatever the commits say."""
     board, mine = state.board, held(state, ONE).id
-    assert mine in Ours(board, None, [], tasks={ONE})
-    assert mine in Ours(board, None, [], claims={mine})
-    assert mine not in Ours(board, None, [])
-    assert ClaimId("0" * 16) not in Ours(board, None, [], claims={ClaimId("0" * 16)})
+    assert mine in Ours(board, Whose(None, [], tasks={ONE}), (), "")
+    assert mine in Ours(board, Whose(None, [], claims={mine}), (), "")
+    assert mine not in Ours(board, Whose(None, []), (), "")
+    assert ClaimId("0" * 16) not in Ours(board, Whose(None, [], claims={ClaimId("0" * 16)}), (), "")
 
 
 def test_branch_that_was_renamed_at_the_end(state: State) -> None:
@@ -186,7 +206,7 @@ def test_owner(state: State, name: str | None, task: TaskId | None) -> None:
 def test_each_file_is_told_once_by_its_newest_commit(state: State) -> None:
     """Ten thousand commits to one file are one finding."""
     changes = [change("b", commit="newest"), change("b", commit="older")]
-    (found,) = standing(state.board, Ours(state.board, None, changes), HELD, changes)
+    (found,) = standing(state.board, Whose(None, changes), HELD, changes)
     assert found == Finding(Kind.HELD, "newest", "b", held(state, TWO), "b")
 
 

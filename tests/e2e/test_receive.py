@@ -153,6 +153,23 @@ def test_allowed_changes(alice: Clone, bob: Clone) -> None:
     assert bob.push(":copy", ":refs/tags/v2").exit == 0
 
 
+@quickly
+def test_what_is_brought_in(alice: Clone, bob: Clone) -> None:
+    """A held file that a branch takes over from the base branch as it is there is no change of it."""
+    tree = alice.work / ".worktrees/task-001"
+    upstream = alice.commit("src/auth/login.ts", cwd=tree)
+    assert alice.push("HEAD:main", cwd=tree).exit == 0
+    git("checkout", "-qb", "backport", cwd=bob.work)
+    bob.commit("docs/guide.md")
+    git("fetch", "-q", cwd=bob.work)
+    git("cherry-pick", "-x", upstream, cwd=bob.work)
+    assert bob.push("backport").exit == 0
+    assert bob.pw("check").data["violations"] == []
+    bob.commit("src/auth/login.ts")
+    assert "is held by alice" in bob.refused("backport")
+    assert len(bob.pw("check", check=1).data["violations"]) == 1
+
+
 @over
 def test_critical_file(alice: Clone, bob: Clone) -> None:
     """A critical file needs a lock, as the rules on the base branch say, not those that are pushed."""

@@ -153,10 +153,10 @@ class Shop:
             environment=self.environment,
         )
 
-        def own(commits: Sequence[Committed], files: set[str], tip: str) -> list[Committed]:
+        def own(commits: Sequence[Committed], places: set[tuple[str, str]], tip: str) -> list[Committed]:
             assert tip == "tip"
-            assert files
-            kept = [tuple(file for file in one.files if file not in self.brought) for one in commits]
+            gone = {place for place in places if place[1] in self.brought}
+            kept = [tuple(file for file in one.files if (one.commit, file) not in gone) for one in commits]
             return [one._replace(files=files) for one, files in zip(commits, kept, strict=True)]
 
         span = Span("head", ("base",), branch, "main", landed, here, "tip")
@@ -197,6 +197,7 @@ def test_held_now(shop: Shop) -> None:
 def test_brought_in(shop: Shop) -> None:
     """A held file that a commit only brings in from the base branch is no change of it, neither now nor then."""
     shop.ask(Lock(locks=locks("a", "b"), lease=HOUR), "bob", 5)
+    shop.commit("c0", "a", minutes=6)
     shop.commit("c1", "a", "b", minutes=6)
     shop.brought = {"a"}
     assert shop.found() == (["held b c1"], [])

@@ -77,12 +77,12 @@ class Server:
         self.changes[head] = [Committed(head, NOON, files, said)]
         return head
 
-    def own(self, commits: Sequence[Committed], files: set[str], tip: str) -> list[Committed]:
+    def own(self, commits: Sequence[Committed], places: set[tuple[str, str]], tip: str) -> list[Committed]:
         """The commits without what they only bring in from the base branch."""
         assert tip in {A, C}
-        assert files
+        gone = {place for place in places if place[1] in self.brought}
         return [
-            one._replace(files=tuple(file for file in one.files if file not in self.brought))
+            one._replace(files=tuple(file for file in one.files if (one.commit, file) not in gone))
             for one in commits
         ]
 
