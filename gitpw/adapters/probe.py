@@ -120,7 +120,9 @@ class HookProbe:
             empty = self._git("hash-object", "-t", "tree", "-w", "--stdin", input=b"").out.decode().strip()
             first = self._git("commit-tree", empty, "-m", "git pw probe").out.decode().strip()
             self._git("worktree", "add", "--detach", "--no-checkout", str(tree), first)
-            self._git("init", "-q", "--bare", f"--object-format={format_}", "--template=", bare)
+            self._git(
+                *("init", "-q", "--bare", f"--object-format={format_}", "--template=", bare), at=self._folder
+            )
             self._git(*hooks, "commit", "--quiet", "--allow-empty", "-m", "git pw probe", at=tree)
             second = self._git("rev-parse", "HEAD", at=tree).out.decode().strip()
             self._git(*hooks, "checkout", "--quiet", "--detach", first, at=tree)
@@ -150,7 +152,8 @@ class HookProbe:
     def _run(self, words: Sequence[str], cwd: Path, input: bytes | None = None) -> Finished:  # noqa: A002
         env = {**self._repo.environment, **NOBODY, VARIABLE: str(self._seen), CHAINED_ONLY: None}
         if cwd != Path(self._repo.folder):
-            env |= {"GIT_DIR": None, "GIT_WORK_TREE": None}
+            common = self._repo.common_dir
+            env |= {"GIT_DIR": common if str(cwd) == common else None, "GIT_WORK_TREE": None}
         return run(["git", *words], cwd=str(cwd), env=env, input=input, timeout=PATIENCE)
 
 

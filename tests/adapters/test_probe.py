@@ -97,6 +97,30 @@ def test_sha256_repository(tmp_path: Path) -> None:
     assert probe(tmp_path / "work").fire() == Shots(NAMES, {})
 
 
+@pytest.mark.parametrize(
+    "how", ["plain", "relative hooks", "unborn sha256", "no trust in bare ones", "linked"]
+)
+def test_commits_and_pushes_are_real(work: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """A hook is started by itself only where no commit, switch, merge or push runs it."""
+    here = work
+    if how == "relative hooks":
+        (work / "mine").mkdir()
+        (work / "mine/.gitignore").write_text("*\n")
+        git("config", "core.hooksPath", "mine", cwd=work)
+    elif how == "unborn sha256":
+        here = work.parent / "other"
+        git("init", "-q", "--object-format=sha256", here, cwd=work)
+    elif how == "no trust in bare ones":
+        git("config", "--global", "safe.bareRepository", "explicit", cwd=work)
+    elif how == "linked":
+        here = work.parent / "tree"
+        git("commit", "-qm", "x", "--allow-empty", "--no-verify", cwd=work, env={VARIABLE: "/dev/null"})
+        git("worktree", "add", "-q", here, cwd=work, env={VARIABLE: "/dev/null"})
+    GitHooks(GitRepo.discover(str(here)), "").install()
+    monkeypatch.setattr(HookProbe, "_started", lambda *_: "it wasn't run")
+    assert set(probe(here).fire().silent) == {"pre-merge-commit", "pre-applypatch"} & set(NAMES)
+
+
 def test_leftovers_of_a_killed_probe_go(work: Path) -> None:
     """Its worktree is forgotten; worktrees of others, even of that name, stay."""
     (work / "file").write_text("x")
