@@ -133,7 +133,15 @@ class GitIntegrator:
         """The commits of `tip` that `head` hasn't and that changed these files, newest first, at most ten."""
         form = f"--format=%H%x00%s%x00%an%x00%(trailers:key={TRAILER},valueonly,separator=%x2C)%x01"
         done = self._repo.git(
-            "--literal-pathspecs", "log", "-10", form, tip, f"^{head}", "--", *(files or ["."])
+            "--literal-pathspecs",
+            "log",
+            "--no-show-signature",
+            "-10",
+            form,
+            tip,
+            f"^{head}",
+            "--",
+            *(files or ["."]),
         )
         found = []
         for record in os.fsdecode(done.out).split("\x01"):
@@ -297,7 +305,11 @@ class GitIntegrator:
             tip = said[2] if said[:2] == ["update", ref] else self._repo.resolve(ref)
             if done.status or tip is None:
                 return None
-            made = self._told("log", "--reverse", "--format=%T", f"{onto}..{tip}").decode().split()
+            made = (
+                self._told("log", "--no-show-signature", "--reverse", "--format=%T", f"{onto}..{tip}")
+                .decode()
+                .split()
+            )
         finally:
             self._repo.git("update-ref", "-d", ref)
         return made if len(made) == len(commits) else None

@@ -27,6 +27,9 @@ BEAT = 1.0
 LINGER = 0.5
 """Seconds to wait for what is left in a pipe whose writer has ended."""
 
+LATE = "stopped: its time was up"
+"""Why a command failed that took too long."""
+
 WATCHDOG = """
 read -r word
 [ "$word" = done ] && exit
@@ -66,7 +69,7 @@ def supervise(command: str, *, cwd: str, env: Mapping[str, str | None], followed
         finally:
             _end_group(process)
     if late:
-        return f"stopped after {followed.timeout:.0f} s"
+        return LATE
     status = process.returncode
     if status < 0:
         return f"signal {-status}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gitpw.adapters.disk import locked, read, replace
 from gitpw.adapters.git import GitRepo
 from gitpw.adapters.process import CLEAN, Finished, complaint, run
-from gitpw.adapters.supervise import Followed, supervise
+from gitpw.adapters.supervise import LATE, Followed, supervise
 from gitpw.domain.integration import Tested
 from gitpw.errors import ContendedError, FailedError
 
@@ -124,15 +124,16 @@ class Testbed:
         `beat` is called about once a second: what it raises ends the tests.
         """
         log = self._log(commit)
-        began = time.monotonic()
         why = ""
         with log.open("ab") as file, locked(str(self.folder / "tests.lock"), PATIENCE) as held:
             self.checkout(commit)
+            began = time.monotonic()
             for command in commands:
                 file.write(f"$ {command}\n".encode())
                 file.flush()
-                left = timeout - (time.monotonic() - began)
-                why = self._run(command, env, Followed(max(left, 0.0), file, _shown(show), beat), held.file)
+                left = max(timeout - (time.monotonic() - began), 0.0)
+                why = self._run(command, env, Followed(left, file, _shown(show), beat), held.file)
+                why = f"stopped after {timeout:g} s" if why == LATE else why
                 file.write(f"[{why or 'green'}]\n".encode())
                 if why:
                     break

@@ -30,8 +30,9 @@ def show_merge(ctx: Context, task: TaskId) -> Shown:
     line = lined_up(board)
     entry = next((one for one in line if one.task_id == task), None)
     if entry is None:
-        known_task(board, task)
-        raise InvalidError(f"{task} isn't in the merge queue", hint="see 'git pw merge list'")
+        found = known_task(board, task)
+        state = "merged" if found.merged_at is not None else found.status
+        raise InvalidError(f"{task} isn't in the merge queue: it is {state}", hint="see 'git pw merge list'")
     position = line.index(entry) + 1
     if ctx.workshop is None or entry.head is None:
         return Shown(entry, position, [], [])

@@ -16,6 +16,7 @@ from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import Back
 from gitpw.domain.policy import Policy
 from gitpw.domain.task import is_branch
+from gitpw.errors import FailedError
 from gitpw.services.ports import Integrator
 
 SHORT = 12
@@ -96,9 +97,15 @@ def _add(site: Site, built: Stack, entry: Merge) -> None:
         built.back.append(_sent(entry, _gone(site, entry)))
         return
     onto = built.layers[-1].built.commit if built.layers else site.tip
-    found = _build(site, onto, entry)
-    if isinstance(found, Clash):
-        _clashed(site, built, entry, found, onto)
+    try:
+        found = _build(site, onto, entry)
+        if isinstance(found, Clash):
+            _clashed(site, built, entry, found, onto)
+            return
+    except FailedError as error:  # one that git can't build must not stop the others
+        built.back.append(
+            _sent(entry, Why(f"it can't be built: {error.message}"[:2000], {"reason": "build"}))
+        )
         return
     if found.commit == site.tip:
         built.there.append(entry)

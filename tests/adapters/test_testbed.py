@@ -94,7 +94,7 @@ def test_a_timeout_ends_the_whole_group(bed: Testbed) -> None:
     """Also what runs in the background and ignores gentle signals."""
     mark = f"1{time.time_ns()}"
     done = ran(bed, f"(trap '' INT TERM; sleep {mark}) & sleep {mark}", timeout=0.5)
-    assert (done.green, done.why) == (False, "stopped after 0 s")
+    assert (done.green, done.why) == (False, "stopped after 0.5 s")
     assert processes(mark) == []
 
 

@@ -653,6 +653,25 @@ def test_events_are_lines_of_json(team: Team, tmp_path: Path) -> None:
     assert all(event["at"].endswith("Z") for event in events)
 
 
+@pytest.mark.parametrize("options", [("--bare",), ("--depth", "1")])
+def test_ci_merges_from_a_bare_or_a_shallow_clone(team: Team, options: tuple[str, ...]) -> None:
+    """It fetches what it needs, and tests in a worktree of its own."""
+    team.tested("test -e README.md")
+    before = team.main
+    team.finish("one", {"a.txt": "x\n"})
+    team.finish("two", {"b.txt": "x\n"})
+    run(["git", "clone", "-q", *options, f"file://{team.bare}", str(team.lab / "ci")], team.lab)
+    assert len(team.pw("merge", cwd=team.lab / "ci", worker="ci").data["landed"]) == 2
+    assert team.subjects(before) == ["one", "two"]
+
+
+def test_without_the_remote_nothing_happens(team: Team) -> None:
+    """And it is said so."""
+    team.finish("one", {"a.txt": "x\n"})
+    team.home.rename(team.lab / "gone")
+    assert team.pw("merge", check=69).data["code"] == "offline"
+
+
 def test_without_a_base_branch_it_says_so(team: Team) -> None:
     """And with no queue wanted."""
     team.finish("one", {"a.txt": "x\n"})
@@ -696,6 +715,22 @@ def test_without_a_queue_finished_work_keeps_its_branch(alone: Team) -> None:
     alone.pw("gc")
     assert git("rev-parse", branch, cwd=alone.work) == head
     assert alone.pw("task", "show", task).data["task"]["mergedAt"]
+
+
+def test_work_that_git_cannot_merge_goes_back_and_stops_nobody(team: Team) -> None:
+    """A history that has nothing in common with the base branch's, for instance."""
+    team.policy('[policy]\ncritical = []\n[merge]\nstrategy = "squash"\n')
+    odd, tree = team.start("odd", "odd.txt")
+    git("checkout", "-q", "--orphan", "elsewhere", cwd=tree)
+    git("rm", "-rfq", ".", cwd=tree)
+    head = team.change(tree, {"odd.txt": "x\n"}, "odd")
+    git("checkout", "-q", "--detach", cwd=tree)
+    assert git("rev-parse", "HEAD", cwd=tree) == head
+    team.pw("complete", odd, cwd=tree)
+    one = team.finish("one", {"new.txt": "x\n"})
+    done = team.pw("merge", check=1).data
+    assert [landed["taskId"] for landed in done["landed"]] == [one]
+    assert [(back["taskId"], back["data"]["reason"]) for back in done["returned"]] == [(odd, "build")]
 
 
 def test_what_the_ledger_says_is_never_an_option_of_git(team: Team) -> None:
