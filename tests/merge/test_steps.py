@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
 
 @pytest.mark.parametrize(
     ("how", "host", "least"),
-    [("before", "atomic", 40), ("within", "atomic", 8), ("before", "apart", 10), ("within", "apart", 5)],
+    [("before", "atomic", 30), ("within", "atomic", 7), ("before", "apart", 10), ("within", "apart", 5)],
 )
 def test_what_a_killed_merger_began_is_finished_by_another(how: str, host: str, least: int) -> None:
     """Each task lands once, tested, whichever step its merger died at, and nothing is left behind."""
