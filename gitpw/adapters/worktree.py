@@ -266,7 +266,8 @@ class GitWorktrees:
     def _git(self, *args: str, hold: Sequence[int] = ()) -> Finished:
         """Run `git worktree` from a folder that stays when a worktree goes."""
         words = ["git", "worktree", *args]
-        return patient(lambda: run(words, cwd=self._repo.common_dir, env=_ENV, hold=hold))
+        env = {**_ENV, "GIT_DIR": self._repo.common_dir}  # named, for `safe.bareRepository`
+        return patient(lambda: run(words, cwd=self._repo.common_dir, env=env, hold=hold))
 
     def _admins(self) -> Iterator[tuple[str, str]]:
         """Each worktree's own git dir, and where it says that the worktree is."""

@@ -110,6 +110,15 @@ def test_made_from_within_another_worktree(trees: GitWorktrees, work: Path) -> N
     assert path == str(work / ".worktrees" / "task-002")
 
 
+def test_git_that_trusts_no_bare_repository(trees: GitWorktrees, work: Path) -> None:
+    """Unless it is named: `safe.bareRepository`."""
+    git("config", "--global", "safe.bareRepository", "explicit", cwd=work)
+    made(trees)
+    assert_whole(trees, work, own())
+    trees.remove(trees.all()[0])
+    assert trees.all() == []
+
+
 def test_all_lists_the_users_worktrees_too(trees: GitWorktrees, work: Path, tmp_path: Path) -> None:
     """Without a claim; with a lock if the user locked it; present or not; the main checkout left out."""
     git("worktree", "add", "-q", "-b", "theirs", tmp_path / "theirs", cwd=work)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -519,25 +519,23 @@ def test_hooks_on_a_disk_without_execution(shop: Shop) -> None:
 # The remote
 
 
-@contextmanager
-def silence() -> Iterator[int]:
-    """A port on loopback that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
 @pytest.mark.parametrize("scheme", ["git", "http"])
 def test_remote_that_hangs(shop: Shop, scheme: str) -> None:
-    """It takes ten seconds at most, and hides nothing else."""
+    """It is asked once, in vain for eight seconds; what else is wrong is found, and the other questions are left out."""
     no_hook(shop)
-    with silence() as port:
-        git("remote", "set-url", "origin", f"{scheme}://127.0.0.1:{port}/up.git", cwd=shop.work)
-        began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/up.git"
+        git("remote", "set-url", "origin", url, cwd=shop.work)
         found = look(shop)
-        took = time.monotonic() - began
+        server.settimeout(0)
+        calls = 0
+        with suppress(BlockingIOError):
+            while True:
+                server.accept()[0].close()
+                calls += 1
     assert named(found) == [("remote", "error"), ("hooks", "error")]
     assert "doesn't answer" in found[0]["message"]
-    assert took < 15, "ten seconds for the remote, and some for the rest on a busy machine"
+    assert calls == 1
 
 
 def test_remote_that_is_gone(shop: Shop) -> None:
