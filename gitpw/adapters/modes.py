@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gitpw.adapters.checkout import GitCheckout
 from gitpw.adapters.disk import read, replace
 from gitpw.adapters.process import CLEAN, complaint, run
+from gitpw.adapters.worktree import linked
 from gitpw.errors import FailedError
 
 if TYPE_CHECKING:
@@ -97,12 +98,9 @@ def modes_of(repo: GitRepo, path: str | None) -> GitModes | None:
     """The write bits in the checkout at a path, by default the repository's own; None where there is none."""
     if path is None or path == repo.root:
         return None if repo.root is None else GitModes(repo.root, repo.git_dir, repo.environment)
-    done = (
-        run(["git", "rev-parse", "--absolute-git-dir"], cwd=path, env=CLEAN) if Path(path).is_dir() else None
-    )
-    if done is None or done.status:
-        return None
-    return GitModes(path, os.fsdecode(done.out).removesuffix("\n"))
+    link = Path(path, ".git")
+    git_dir = link if link.is_dir() else linked(link)
+    return None if git_dir is None or not git_dir.is_dir() else GitModes(path, str(git_dir))
 
 
 def _opened(root: str, folder: str, ends: ExitStack) -> int | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gitpw.adapters.git import GitRepo
 from gitpw.adapters.policy import NAME, load_policy, parse_policy
-from gitpw.adapters.sheet import loose_ref, write_sheet
+from gitpw.adapters.sheet import holds, load_sheet, loose_ref, write_sheet
 from gitpw.domain.ids import duration
 from gitpw.domain.policy import Policy
 from gitpw.domain.sheet import Asks, Origin, Sheet
@@ -43,6 +43,13 @@ class GitRules:
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
         return self._found.policy
+
+    def lockable(self) -> bool:
+        """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
+        sheet = load_sheet(self._folder)
+        if sheet is not None and holds(sheet, self._folder):
+            return sheet.lockable
+        return bool(self.policy().policy.lockable)
 
     def on_base(self) -> bool:
         """Whether they were found on the base branch; raises as `policy` does."""

@@ -13,10 +13,12 @@ Whatever came later is chained by the next `put`, and stays when `take_out` remo
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shlex
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import gitpw
@@ -155,7 +157,7 @@ def _set_aside(hook: Path, place: Path) -> None:
     """Keep a hook that isn't ours as the one that our shim runs first; at no moment does it stop firing."""
     before = _beside(hook, BEFORE)
     if os.path.lexists(before):
-        if read(str(before)) == read(str(place)):
+        if _same(before, place):
             return
         if _supersedes(place, before):
             before.unlink()
@@ -195,10 +197,17 @@ def _take_up_old(hook: Path) -> None:
 
 def _retire(earlier: Path, hook: Path) -> None:
     """Something else has taken this hook's place: keep it under a name of no meaning, unless it can be had again."""
-    if read(str(earlier)) == read(str(hook)) or _supersedes(hook, earlier):
+    if _same(earlier, hook) or _supersedes(hook, earlier):
         earlier.unlink()
     else:
         earlier.replace(_free(_beside(hook, RETIRED)))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two hooks are alike, however large; what can't be read isn't."""
+    with suppress(OSError):
+        return filecmp.cmp(one, other, shallow=False)
+    return False
 
 
 def _supersedes(newer: Path, older: Path) -> bool:

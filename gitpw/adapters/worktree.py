@@ -276,7 +276,7 @@ class GitWorktrees:
             return False
         if os.listdir(path) == [".git"]:  # noqa: PTH208
             link = Path(path, ".git")
-            admin = _linked(link)
+            admin = linked(link)
             ours = Path(self._repo.common_dir, "worktrees")
             if admin is not None and not admin.exists() and admin.parent == ours:
                 link.unlink()
@@ -358,7 +358,7 @@ class GitWorktrees:
         homes.add(os.path.dirname(self._placed(self._template)))  # noqa: PTH120
         found = []
         for folder in (child for home in homes if os.path.isdir(home) for child in Path(home).iterdir()):  # noqa: PTH112
-            admin = _linked(folder / ".git")
+            admin = linked(folder / ".git")
             mine = None if admin is None else str(Path(self._repo.common_dir, "worktrees", admin.name))
             if admin is None or mine not in known or (admin.exists() and str(admin) != mine):
                 continue
@@ -404,7 +404,7 @@ def _own(entry: _Entry) -> Own | None:
     return next((one for one in reversed(owned) if one.task is not None), owned[-1] if owned else None)
 
 
-def _linked(file: Path) -> Path | None:
+def linked(file: Path) -> Path | None:
     """The git dir that a worktree's `.git` file names."""
     said = read(str(file), 1 << 16)
     if said is None or not said.startswith(b"gitdir: "):

@@ -93,7 +93,7 @@ def uninstall(session: Session, purge_remote: bool) -> None:
     """
     from gitpw.services.uninstall import uninstall as run
 
-    done = run(session.open(need_ledger=False, changes=True), purge_remote=purge_remote)
+    done = run(session.open(need_ledger=False, changes=True, lenient=True), purge_remote=purge_remote)
     session.notes(f"kept {one}" for one in done.kept)
     session.report({"removed": done.removed, "kept": done.kept}, *(f"removed {one}" for one in done.removed))
 

@@ -23,8 +23,13 @@ from gitpw.ledger.transport import ELSEWHERE, NAMESPACES, Finished, Opened, Run,
 
 PUSH_TIMEOUT = 120.0
 
-UNASKED = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "SSH_ASKPASS_REQUIRE": "never"}
-"""Nobody is there to be asked for a password."""
+UNASKED = {
+    "GCM_INTERACTIVE": "never",
+    "GIT_TERMINAL_PROMPT": "0",
+    "SSH_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+}
+"""Nobody is to be asked for a password; what git itself was told to ask (GIT_ASKPASS) may know it without."""
 
 RACES = re.compile(
     r"cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists|"

@@ -131,7 +131,7 @@ def _finished(
         raise
     ctx.ledger.journal.close(operation)
     _keep_hooks(ctx)
-    protect(ctx, None, path)
+    protect(ctx, (None, path))
     return Claimed(task, mine, path, mine.branch, [], told)
 
 

@@ -45,7 +45,7 @@ def complete(ctx: Context, task: TaskId | None = None) -> Completed:
         queue=ctx.policy.merge.mode != "none",
     )
     _, answer = ask(ctx, request, moves=handed.moves)
-    protect(ctx, None, tree.path if tree else None)
+    protect(ctx, (None, tree.path if tree else None))
     found = known_task(answer.board, name)
     queue = [merge.task_id for merge in answer.board.merges()]
     notes = []

@@ -20,5 +20,5 @@ def fail(ctx: Context, task: TaskId | None, reason: str) -> Task:
     _, answer = ask(ctx, Fail(task=name, claim=own and own.claim, token=own and own.token, reason=reason))
     forget(ctx, answer.board)
     tree = my_worktree(ctx, name)
-    protect(ctx, None, tree.path if tree else None)
+    protect(ctx, (None, tree.path if tree else None))
     return known_task(answer.board, name)

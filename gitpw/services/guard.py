@@ -146,7 +146,6 @@ def post_commit(ctx: Context) -> None:
     """The first commit says that the work has begun. It is a courtesy: what goes wrong here is not a commit's fault."""
     if not ctx.ledger.known():
         return
-    protect(ctx)
     board = ctx.ledger.board()
     for own in ctx.checkout.own():
         task = board.task(own.task) if own.task is not None else None
@@ -156,6 +155,7 @@ def post_commit(ctx: Context) -> None:
             ask(ctx, Start(task=task.id, claim=own.claim, token=own.token))
         except PwError as error:
             ctx.tell(f"{task.id} could not be marked as begun: {error.message}")
+    protect(ctx)
 
 
 def refresh(ctx: Context) -> None:

@@ -14,7 +14,7 @@ from gitpw.ledger.ledger import Ledger
 from gitpw.ledger.store import Swap
 from gitpw.services.asking import granted, inform_hooks
 from gitpw.services.ports import Context
-from gitpw.services.protect import everywhere, protect
+from gitpw.services.protect import everywhere, protect_one
 
 T = TypeVar("T")
 
@@ -50,7 +50,8 @@ def init(ctx: Context, *, hooks: bool = True, new: bool = False) -> Initialised:
         notes += ctx.hooks.problems()
     files = ctx.files.write(ledger)
     inform_hooks(ctx)
-    protect(ctx, *everywhere(ctx))
+    for checkout in everywhere(ctx):
+        protect_one(ctx, checkout)
     return Initialised(ledger, ctx.remote, created, moved, installed, files, notes)
 
 

@@ -231,6 +231,9 @@ class Rules(Protocol):
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
 
+    def lockable(self) -> bool:
+        """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
+
     def on_base(self) -> bool:
         """Whether they were found on the base branch; raises as `policy` does."""
 

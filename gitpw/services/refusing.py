@@ -13,6 +13,7 @@ from gitpw.domain.grant import holder
 from gitpw.domain.guard import Violation
 from gitpw.domain.ids import ClaimId, WorkerId, isoformat
 from gitpw.domain.lock import Claim
+from gitpw.domain.task import TaskStatus
 from gitpw.errors import HeldError, InvalidError, PwError
 from gitpw.services.asking import granted_no_more
 from gitpw.services.ports import Context, Own
@@ -60,7 +61,7 @@ def refusal(ctx: Context, found: Sequence[Against], verb: str, oldest: str | Non
         return InvalidError(message, hint=f"git pw lock -- {_quoted(ctx, lacking)}", violations=public)
     first = held[0][0].violation
     by = None if first.claim is None else holder(first.claim, first.locked)
-    hint = _way_out(ctx, held[0], oldest)
+    hint = _way_out(ctx, held[0], [one for group in held for one in group], oldest)
     return HeldError(message, hint=hint, holder=by, violations=public)
 
 
@@ -79,8 +80,10 @@ def lost_claim(board: Board, me: WorkerId, own: Own, verb: str, where: str | Non
         again = f"; {now_with.worker} works on {task.id} now, so ask there"
     elif now_with is not None:
         again = f"; you work on {task.id} in another checkout now"
-    else:
+    elif task.status is TaskStatus.PENDING:
         again = f"; 'git pw claim {task.id}' asks for it again, as long as nobody has it"
+    else:
+        again = f"; {task.id} is {task.status} now"
     kept = "what you changed stays as it is" if verb == "commit" else "your commits stay on their branch"
     there = "" if where is None else f"-C {shlex.quote(where)} "
     error.hint = f"{kept}{again}; 'git pw {there}release {own.task}' lets the checkout forget it"
@@ -98,24 +101,24 @@ def _held(ctx: Context, group: Sequence[Against]) -> str:
     told = f" (locked as {covering})" if covering and covering != group[0].file else ""
     task = f" for {claim.task}" if claim.task else ""
     verb = "is" if len({one.file for one in group}) == 1 else "are"
-    by = "you, in another checkout," if mine else str(claim.worker)
-    return f"{_named(group)} {verb} held by {by}{told}{task} {_until(claim, ctx.clock.now())}"
+    by = "you, in another checkout" if mine else str(claim.worker)
+    return f"{_named(group)} {verb} held by {by}{told}{task}{_until(claim, ctx.clock.now())}"
 
 
 def _until(claim: Claim, now: datetime) -> str:
     ends = isoformat(claim.lease.expires_at)
     if claim.queued:
-        return "until it is merged"
-    return f"until {ends}" if claim.lease.expires_at > now else f"whose lease ran out at {ends}"
+        return " until it is merged"
+    return f" until {ends}" if claim.lease.expires_at > now else f", whose lease ran out at {ends}"
 
 
-def _way_out(ctx: Context, group: Sequence[Against], oldest: str | None) -> str:
-    """What can be done about the files of the first claim."""
+def _way_out(ctx: Context, group: Sequence[Against], held: Sequence[Against], oldest: str | None) -> str:
+    """What can be done about the files of the first claim, or about all that are held."""
     claim = group[0].claim
     if claim is None:
         return ""
     names = _quoted(ctx, group)
-    leave = f"leave it out: git restore --staged -- {names}"
+    leave = f"leave it out: git restore --staged -- {_quoted(ctx, held)}"
     if oldest is not None:
         leave = f"take it out of the commits: git rebase -i {oldest[:12]}^"
     if claim.worker == ctx.me.worker:

@@ -43,7 +43,7 @@ def release(ctx: Context, task: TaskId | None = None, *, keep_worktree: bool = F
     forget(ctx, answer.board)
     tree = my_worktree(ctx, name)
     notes = [] if tree is None or ctx.dry_run else _cleared(ctx, tree, found, keep=keep_worktree)
-    protect(ctx, None, tree.path if tree else None)
+    protect(ctx, (None, tree.path if tree else None))
     return Released(found, notes)
 
 

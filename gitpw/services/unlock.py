@@ -9,7 +9,7 @@ from gitpw.domain.operation import Unlock
 from gitpw.errors import UsageError
 from gitpw.services.asking import ask, canonical, forget
 from gitpw.services.ports import Context
-from gitpw.services.protect import protect
+from gitpw.services.protect import mine, protect
 
 
 class Unlocked(NamedTuple):
@@ -36,11 +36,7 @@ def unlock(
     done, answer = ask(ctx, Unlock(resources=names, all=all_, force=force, reason=reason))
     files = list(done.detail.get("files", ()))
     forget(ctx, answer.board)
-    protect(
-        ctx,
-        None,
-        *(tree.path for tree in ctx.worktrees.all() if tree.own and tree.own.worker == ctx.me.worker),
-    )
+    protect(ctx, mine(ctx))
     notes = [
         f"{name} was not locked" for name in names if str(answer.board.seen(name)) not in map(str, files)
     ]

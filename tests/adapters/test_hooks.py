@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from gitpw.adapters.git import CHAINED_ONLY, GitRepo
-from gitpw.adapters.hooks import BEFORE, NAMES, GitHooks
+from gitpw.adapters.hooks import BEFORE, NAMES, OPTIONAL, GitHooks
 from tests.support.git import Result, git, run
+
+ASKED = [name for name in NAMES if name not in OPTIONAL]
+"""What people are asked to write where we may not."""
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """\
@@ -254,6 +257,34 @@ def test_uninstall_keeps_what_came_later(shop: Shop, healed: bool) -> None:
         "pre-commit.replaced": b"#!/bin/sh\n# first\n",
         "pre-push": b"#!/bin/sh\n# push\n",
     }
+
+
+@pytest.mark.parametrize("healed", [True, False])
+def test_large_program_is_never_lost(shop: Shop, healed: bool) -> None:
+    """Hooks may be binaries of many megabytes, as alike at first sight as they like."""
+    first, second = (f"#!/bin/sh\nexit 0\n# {number}".ljust(2 << 20) for number in (1, 2))
+    shop.write("pre-commit", first)
+    shop.hooks().install()
+    shop.write("pre-commit", second)
+    if healed:
+        shop.hooks().install()
+        assert shop.commit().exit == 0
+    shop.hooks().uninstall()
+    assert (shop.folder / "pre-commit").read_text() == second
+    assert (shop.folder / "pre-commit.replaced").read_text() == first
+
+
+def test_link_that_leads_nowhere_is_never_lost(shop: Shop) -> None:
+    """What it led to may come back."""
+    shop.folder.mkdir()
+    for target in ("first", "second"):
+        (shop.folder / "pre-commit").unlink(missing_ok=True)
+        (shop.folder / "pre-commit").symlink_to(target)
+        shop.hooks().install()
+        assert (shop.folder / f"pre-commit{BEFORE}").readlink() == Path(target)
+    shop.hooks().uninstall()
+    assert (shop.folder / "pre-commit").readlink() == Path("second")
+    assert (shop.folder / "pre-commit.replaced").readlink() == Path("first")
 
 
 def test_older_hook_of_the_same_manager_is_not_kept(shop: Shop) -> None:
@@ -633,13 +664,13 @@ def test_tracked_hooks_folder_is_not_changed(shop: Shop) -> None:
     assert shop.hooks().install() == []
     assert sorted(snapshot(folder)) == ["pre-commit"]
     problems = shop.hooks().problems()
-    assert [told.split()[0] for told in problems] == [f".husky/{name}" for name in NAMES]
+    assert [told.split()[0] for told in problems] == [f".husky/{name}" for name in ASKED]
     assert "add the line: if command -v git-pw" in problems[0]
-    for name in NAMES:
-        (folder / name).write_text(f"#!/bin/sh\n{problems[NAMES.index(name)].partition('the line: ')[2]}\n")
-    assert [told.split()[0] for told in shop.hooks().problems()] == [f".husky/{name}" for name in NAMES[1:]]
+    for name in ASKED:
+        (folder / name).write_text(f"#!/bin/sh\n{problems[ASKED.index(name)].partition('the line: ')[2]}\n")
+    assert [told.split()[0] for told in shop.hooks().problems()] == [f".husky/{name}" for name in ASKED[1:]]
     assert "make it executable" in shop.hooks().problems()[0]
-    for name in NAMES:
+    for name in ASKED:
         (folder / name).chmod(0o755)
     assert shop.hooks().problems() == []
     shop.commit(env={"PATH": f"{shop.program.parent}{os.pathsep}{os.environ['PATH']}"})

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gitpw.adapters.policy import (
+    INITIAL,
     Rule,
     add_values,
     get_value,
@@ -18,6 +22,7 @@ from gitpw.adapters.policy import (
     unset_value,
     write_initial,
 )
+from gitpw.adapters.toml import literal
 from gitpw.domain.policy import CRITICAL, Policy
 from gitpw.errors import ConfigError, InvalidError, UsageError
 
@@ -240,6 +245,54 @@ def test_layout_and_comments_stay(tmp_path: Path, key: str, typed: str, before: 
     set_value(write(tmp_path, WRITTEN), key, typed)
     assert WRITTEN.count(before) == 1
     assert text(tmp_path) == WRITTEN.replace(before, after)
+
+
+STARTS = (
+    "",
+    WRITTEN,
+    INITIAL.format(ledger='"a"'),
+    "\ufeffclaim.lease = '1m' # mine\r\n[policy]\r\nlockable = ['a', # one\r\n 'b' ]\r\n",
+    "claim = { lease = '1m' }\nagent = { timeout = { fix = '1m' } }\n[policy]\n",
+)
+VALUES: dict[str, st.SearchStrategy[object]] = {
+    "agent.max_cost": st.floats(0, 100).map(lambda cost: round(cost, 2)),
+    "agent.timeout.fix": st.sampled_from(["1m", "90s"]),
+    "claim.lease": st.sampled_from(["1m", "90s", "2h"]),
+    "github.labels.a b": st.text(max_size=9),
+    "merge.window": st.integers(1, 100),
+    "merge.test": st.lists(st.text(min_size=1, max_size=9), max_size=3),
+    "policy.lockable": st.lists(st.sampled_from(["a", "**/*.psd", "x y/?", "literal:*"]), unique=True),
+    "policy.trailers": st.booleans(),
+}
+
+
+@given(st.sampled_from(STARTS), st.data())
+@settings(max_examples=40)
+def test_any_change_leaves_the_other_rules_as_they_are(start: str, data: st.DataObject) -> None:
+    """Whatever was set, added, removed or taken out before: what was asked for holds, and nothing else has changed."""
+    with TemporaryDirectory() as folder:
+        write(Path(folder), start)
+        for key in data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=5)):
+            before = {rule.key: rule.value for rule in list_rules(folder)}
+            value = data.draw(VALUES[key])
+            if data.draw(st.booleans()):
+                unset_value(folder, key)
+                assert not unset_value(folder, key)
+            elif isinstance(value, list) and data.draw(st.booleans()):
+                add_values(folder, key, value)
+                assert set(get_value(folder, key)) >= set(value)
+                remove_values(folder, key, value)
+                assert not set(get_value(folder, key)) & set(value)
+            else:
+                set_value(folder, key, value if isinstance(value, str) else literal(value))
+                assert get_value(folder, key) == value
+            after = {rule.key: rule.value for rule in list_rules(folder)}
+            apart = {key, "agent.timeout", "github.labels"}
+            assert {name: one for name, one in before.items() if name not in apart} == {
+                name: one for name, one in after.items() if name not in apart
+            }
+        comments = [line for line in start.splitlines() if line.startswith("#")]
+        assert [line for line in text(Path(folder)).splitlines() if line.startswith("#")] == comments
 
 
 def test_windows_line_ends_stay(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from tests.conftest import Served
 from tests.faults.shop import LEDGER, Shop
 from tests.race.runner import Herd, gathered
 from tests.support.git import clone, git, make_upstream, run
+from tests.support.servers import HttpServer, require
 
 CODES = {code for codes in AREAS.values() for code in codes}
 
@@ -337,6 +339,36 @@ def test_fresh_locks_are_somebodys(shop: Shop) -> None:
     assert look(shop) == []
 
 
+def test_operation_that_nobody_knows_of(shop: Shop) -> None:
+    """One whose answer was lost is named while it may still be applied, offline too, and is gone when it can't be."""
+    operation = {**shop.operations()[-1], "id": "f" * 32}
+    operation.pop("counter")
+    entry = shop.work / ".git/pw/journal" / f"{'f' * 32}.json"
+    entry.write_text(json.dumps({"operation": operation, "counter": 1}))
+    assert named(look(shop)) == [("journal", "warn")]
+    url = git("remote", "get-url", "origin", cwd=shop.work)
+    git("remote", "set-url", "origin", shop.work.parent / "nowhere.git", cwd=shop.work)
+    assert named(look(shop)) == [("remote", "error"), ("journal", "warn")]
+    git("remote", "set-url", "origin", url, cwd=shop.work)
+    shop.another("other").pw("task", "add", "Check passwords", worker="bob")
+    assert look(shop) == []
+    assert not entry.exists()
+
+
+def test_claim_that_was_interrupted(shop: Shop) -> None:
+    """The ledger has it, its worktree was never made: the doctor says how to finish it."""
+    shop.task("Check passwords", "src/auth")
+    shop.pw("claim")
+    operation = shop.operations("claim")[0]
+    counter = operation.pop("counter") - 1
+    entry = shop.work / ".git/pw/journal" / f"{operation['id']}.json"
+    entry.write_text(json.dumps({"operation": operation, "counter": counter}))
+    (found,) = look(shop, "--fix")
+    assert (found["code"], found["hint"]) == ("claims", "git pw claim")
+    shop.pw("claim")
+    assert look(shop) == []
+
+
 # The hooks, fired
 
 
@@ -534,6 +566,30 @@ def test_remote_that_lets_one_read_only(herd: Herd, served: Served, tmp_path: Pa
     found = look(shop)
     assert named(found) == [("push", "error")]
     assert "rights" in found[0]["hint"]
+
+
+@pytest.mark.server
+def test_remote_that_wants_a_password(herd: Herd, tmp_path: Path) -> None:
+    """Without one the doctor says so, and asks nobody for it."""
+    require(HttpServer)
+    bare = make_upstream(tmp_path / "served/shop.git")
+    with HttpServer(tmp_path / "served", user="ada", password="secret") as server:
+        url, asked = server.url("shop.git"), tmp_path / "asked"
+        login = "!f() { echo username=ada; echo password=secret; }; f"
+        run(["git", "-c", f"credential.helper={login}", "clone", "-q", url, tmp_path / "work"])
+        git("config", "credential.helper", login, cwd=tmp_path / "work")
+        shop = Shop(bare, tmp_path / "work", herd, url)
+        shop.pw("init")
+        publish(shop)
+        assert look(shop) == []
+        git("config", "--unset", "credential.helper", cwd=shop.work)
+        window = tmp_path / "window"
+        window.write_text(f"#!/bin/sh\ntouch {asked}\necho wrong\n")
+        window.chmod(0o755)
+        (found,) = look(shop, env={"SSH_ASKPASS": str(window), "DISPLAY": ":0"})
+    assert (found["code"], found["level"]) == ("credentials", "error")
+    assert "secret" not in str(found)
+    assert not asked.exists()
 
 
 def test_ledger_that_is_hidden_from_pushes(shop: Shop) -> None:

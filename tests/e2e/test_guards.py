@@ -308,7 +308,8 @@ def test_every_holder_is_named(held: Team) -> None:
     said = held.bob.stops("commit", "-m", "x")
     assert f"{LOGIN} is held by alice (locked as src/auth) until " in said
     assert f"{BASKET} is held by alice (locked as src/cart) for task-001 until " in said
-    assert "docs/guide.md is held by you, in another checkout, (locked as docs) until " in said
+    assert f"git restore --staged -- docs/guide.md {LOGIN} {BASKET}\n" in said
+    assert "docs/guide.md is held by you, in another checkout (locked as docs) until " in said
 
 
 # Pushes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -59,9 +60,9 @@ class Shop:
         return file
 
     def run(self, *words: str | Path, cwd: Path | None = None, **env: str | None) -> Result:
-        """Run a program, with those that npm installed on PATH."""
+        """Run a program, with those that npm installed on PATH; the framework's may fetch what it needs."""
         path = os.pathsep.join((str(self.modules / ".bin"), os.environ["PATH"]))
-        return run(words, cwd or self.path, {"PATH": path, "CI": None, **env}, check=False)
+        return run(words, cwd or self.path, {"PATH": path, "CI": None, **env}, check=False, timeout=240)
 
     def pw(self, *words: str, exit: int = 0) -> Answer:  # noqa: A002 - as in `Result`
         """Run git-pw."""
@@ -111,10 +112,11 @@ class Shop:
         assert self.logged() == []
 
     def hooks(self) -> dict[str, tuple[int, bytes]]:
-        """Mode and content of every hook, by its path."""
+        """Mode and content of every hook, by its path, but for the time at which husky 4 wrote them."""
         folders = [self.path / ".git" / "hooks", self.path / ".husky"]
         files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-        return {str(file): (file.stat().st_mode, file.read_bytes()) for file in files}
+        time = re.compile(rb"^#   At: .*$", re.MULTILINE)
+        return {str(file): (file.stat().st_mode, time.sub(b"", file.read_bytes())) for file in files}
 
 
 @pytest.fixture
@@ -223,15 +225,12 @@ def test_manager_that_was_there_first(shop: Shop, case: Case) -> None:
     before = shop.hooks()
     shop.pw("init")
     shop.both_fire(push=True)
-    shop.pw("uninstall")
-    assert shop.hooks() == before
-    shop.pw("init")
     case.set_up(shop)
     shop.pw("doctor", "--fix")
     assert shop.pw("init").data["hooks"] == []
     shop.both_fire(push=False)
     shop.pw("uninstall")
-    assert set(shop.hooks()) == set(before)
+    assert shop.hooks() == before
     shop.only_theirs_fires()
 
 
@@ -309,14 +308,11 @@ def push_is_judged(shop: Shop) -> None:
 def test_husky_runs_ours(shop: Shop) -> None:
     """The line in its own files holds for good, also in worktrees, and ours stay out of its folder."""
     husky9(shop)
-    for name in ("pre-commit", "pre-push", "prepare-commit-msg", "commit-msg", "post-commit"):
+    for name in (*JUDGED, "post-commit", "post-checkout", "post-merge"):
         file = shop.path / ".husky" / name
         file.write_text(line(name) + (file.read_text() if file.exists() else ""))
-    before = shop.hooks()
-    assert shop.pw("init").data["notes"] == []
-    assert {name: kept for name, kept in shop.hooks().items() if ".husky" in name} == {
-        name: kept for name, kept in before.items() if ".husky" in name
-    }
+    done = shop.pw("init").data
+    assert (done["notes"], done["hooks"]) == ([], [])
     shop.run("husky")
     shop.pw("doctor")
     shop.both_fire(push=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitpw.domain.checkup import Finding, Level
-from gitpw.errors import ConfigError, PwError
+from gitpw.errors import PwError
 from gitpw.services.examine.visit import Visit
 from gitpw.services.ports import Worktree
-from gitpw.services.protect import everywhere, protect
+from gitpw.services.protect import everywhere, protect_one
 from gitpw.services.worktrees import WorktreeRow, list_worktrees, remove_worktree
 
 SOME = 3
@@ -61,18 +61,12 @@ def ignored(visit: Visit) -> Iterator[Finding]:
 
 def protected(visit: Visit) -> Iterator[Finding]:
     """Lockable files are read-only where nobody holds them, and nowhere else."""
-    try:
-        checkouts = everywhere(visit.ctx) if visit.known else []
-    except ConfigError:
-        return
-    for path in checkouts:
-        files = protect(visit.ctx, path, dry_run=not visit.fix)
+    for path in everywhere(visit.ctx) if visit.known else ():
+        files = protect_one(visit.ctx, path, dry_run=not visit.fix)
         if files:
             where = path or visit.ctx.repo.root
             names = ", ".join(files[:SOME]) + (" …" if files[SOME:] else "")
-            message = (
-                f"{len(files)} lockable files in {where} had other write bits than the locks say: {names}"
-            )
+            message = f"write bits in {where} were not what the locks say, of {len(files)} lockable: {names}"
             yield Finding("lockable", Level.WARN, message, "git pw doctor --fix", fixed=visit.fix)
 
 

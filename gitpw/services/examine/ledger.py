@@ -89,14 +89,12 @@ def claims(visit: Visit) -> Iterator[Finding]:
 def journal(visit: Visit) -> Iterator[Finding]:
     """Nothing is open of which nobody knows whether it was applied."""
     for left in visit.ctx.ledger.journal.left():
-        verb, at = left.operation.request.verb, isoformat(left.operation.at)
-        if verb != "claim" or visit.offline:
-            yield Finding(
-                "journal",
-                Level.WARN,
-                f"nobody knows yet whether the '{verb}' of {at} was applied",
-                "the next command that reaches the remote finds out",
-            )
+        known = visit.known and visit.ctx.ledger.board().outcome(left.operation.id, left.counter)
+        if not known:
+            verb, at = left.operation.request.verb, isoformat(left.operation.at)
+            message = f"nobody knows yet whether the '{verb}' of {at} was applied"
+            hint = "once the ledger has moved on, any command that reaches the remote finds out"
+            yield Finding("journal", Level.WARN, message, hint)
 
 
 def _sound(visit: Visit, board: Board) -> Iterator[Finding]:
