@@ -22,12 +22,10 @@ from gitpw.adapters.process import CLEAN, run
 from gitpw.adapters.shim import BEFORE, fault, filled, is_there, put, runs_us, take_out
 from gitpw.errors import FailedError
 
-__all__ = ["BEFORE", "NAMES", "OPTIONAL", "SERVER", "GitHooks", "own_program", "write_trailers"]
+__all__ = ["BEFORE", "NAMES", "SERVER", "GitHooks", "own_program", "write_trailers"]
 
 NAMES = (
     "pre-commit",
-    "pre-merge-commit",
-    "pre-applypatch",
     "prepare-commit-msg",
     "commit-msg",
     "pre-push",
@@ -35,9 +33,6 @@ NAMES = (
     "post-checkout",
     "post-merge",
 )
-
-OPTIONAL = ("pre-merge-commit", "pre-applypatch")
-"""What they refuse is refused at the push as well: nobody is asked to write them by hand."""
 
 SERVER = ("pre-receive",)
 """Those of a bare repository that people push to; see `server.py`."""
@@ -108,7 +103,7 @@ class GitHooks:
         if why == "nowhere":
             yield f"core.hooksPath is {folder}, which is no folder: no hook runs at all"
             return
-        hooks = [folder / name for name in NAMES if why != "tracked" or name not in OPTIONAL]
+        hooks = [folder / name for name in NAMES]
         others = [hook for hook in hooks if not runs_us(hook, root)]
         if why is None:
             yield from _faults(hooks, root)

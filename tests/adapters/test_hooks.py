@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from gitpw.adapters.git import CHAINED_ONLY, GitRepo
-from gitpw.adapters.hooks import BEFORE, NAMES, OPTIONAL, GitHooks
+from gitpw.adapters.hooks import BEFORE, NAMES, GitHooks
 from tests.support.git import Result, git, run
-
-ASKED = [name for name in NAMES if name not in OPTIONAL]
-"""What people are asked to write where we may not."""
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """\
@@ -664,13 +661,13 @@ def test_tracked_hooks_folder_is_not_changed(shop: Shop) -> None:
     assert shop.hooks().install() == []
     assert sorted(snapshot(folder)) == ["pre-commit"]
     problems = shop.hooks().problems()
-    assert [told.split()[0] for told in problems] == [f".husky/{name}" for name in ASKED]
+    assert [told.split()[0] for told in problems] == [f".husky/{name}" for name in NAMES]
     assert "add the line: if command -v git-pw" in problems[0]
-    for name in ASKED:
-        (folder / name).write_text(f"#!/bin/sh\n{problems[ASKED.index(name)].partition('the line: ')[2]}\n")
-    assert [told.split()[0] for told in shop.hooks().problems()] == [f".husky/{name}" for name in ASKED[1:]]
+    for name in NAMES:
+        (folder / name).write_text(f"#!/bin/sh\n{problems[NAMES.index(name)].partition('the line: ')[2]}\n")
+    assert [told.split()[0] for told in shop.hooks().problems()] == [f".husky/{name}" for name in NAMES[1:]]
     assert "make it executable" in shop.hooks().problems()[0]
-    for name in ASKED:
+    for name in NAMES:
         (folder / name).chmod(0o755)
     assert shop.hooks().problems() == []
     shop.commit(env={"PATH": f"{shop.program.parent}{os.pathsep}{os.environ['PATH']}"})

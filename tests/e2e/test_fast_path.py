@@ -283,27 +283,6 @@ def test_without_a_remote(tmp_path: Path) -> None:
     assert "held by alice" in run(["git", "commit", "-qm", "x"], linked, check=False).err
 
 
-def test_merges_and_patches_are_judged_as_commits_are(shop: Clone) -> None:
-    """Also those that git makes by itself, without a hook for commits."""
-    git("switch", "-qc", "side", cwd=shop.path)
-    shop.commit("README.md", "src/pay/card.ts")
-    patch = git("format-patch", "-1", "--stdout", cwd=shop.path) + "\n"
-    git("switch", "-q", "main", cwd=shop.path)
-    shop.commit("docs/guide.md")
-    pw("lock", "src/pay", cwd=shop.path, env=ALICE, check=0)
-    linked = shop.path.parent / "linked"
-    git("worktree", "add", "-q", "-b", "work", linked, "main", cwd=shop.path)
-    shop.asked()
-    applied = run(["git", "am", "-q"], linked, check=False, input=patch)
-    assert applied.exit != 0
-    assert "held by alice" in applied.err
-    git("am", "--abort", cwd=linked)
-    pw("unlock", "--all", cwd=shop.path, env=ALICE, check=0)
-    git("merge", "-q", "--no-edit", "side", cwd=linked)
-    git("am", "-q", "--3way", cwd=linked, input=patch)
-    assert git("rev-list", "--count", "main..work", cwd=shop.path) == "2"
-
-
 def test_options_of_git_that_change_pathspecs(shop: Clone) -> None:
     """They are the user's, for other commands."""
     pw("lock", "docs/*.md", cwd=shop.path, env=ALICE, check=0)
