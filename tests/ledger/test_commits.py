@@ -135,7 +135,7 @@ def test_shortest() -> None:
     """What is needed, and nothing that was checked."""
     entry = read(body())
     assert entry is not None
-    assert entry == (7, "hello", {}, {})
+    assert entry == (7, "hello", {}, {}, "")
 
 
 @pytest.mark.parametrize(

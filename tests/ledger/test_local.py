@@ -128,4 +128,5 @@ def test_store_is_private_and_bare(arena: Arena) -> None:
     repo = pygit2.Repository(str(store.path))
     assert repo.is_bare
     assert list(repo.references) == [LOCAL]
-    assert sorted(path.name for path in store.folder.iterdir()) == ["journal", "store.git", "store.lock"]
+    files = ["journal", "locks", "locks.sh", "store.git", "store.lock"]
+    assert sorted(path.name for path in store.folder.iterdir()) == files
