@@ -296,14 +296,18 @@ class World:
         git("commit", "-qm", job.subjects[-1], cwd=job.tree)
 
     def hand_in(self, job: Job) -> None:
-        """Complete; a task that is landing just now can't be."""
-        job.heads[git("rev-parse", "HEAD", cwd=job.tree)] = Handed(list(job.subjects), job.content)
+        """Complete; a task that is landing just now can't be, nor one that has landed meanwhile."""
+        head = git("rev-parse", "HEAD", cwd=job.tree)
+        job.heads[head] = Handed(list(job.subjects), job.content)
         status, data = self.pw(job.tree, job.owner, "complete")
         if job.stale and status == 1 and data["hint"] == "fetch it and look":
             git("fetch", "-q", "origin", cwd=job.tree)
             status, data = self.pw(job.tree, job.owner, "complete")
         if status == 3 or (status == 6 and "landing" in data["message"]):
             self.count("hand-ins that had to wait")
+        elif status == 5 and "was merged" in data["message"]:
+            self.count("hand-ins that came too late")
+            del job.heads[head]
         elif status != 0:
             self.violations.append(f"{job.owner} couldn't complete {job.task}: {data}")
             job.given_up = True
