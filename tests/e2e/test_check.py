@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -211,6 +212,9 @@ def test_past_in_a_clone_that_just_joined(shop: Shop, tmp_path: Path) -> None:
     git("checkout", "-qb", "early", cwd=shop.bob)
     shop.commit(shop.bob, "src/auth/login.ts")
     shop.push(shop.bob, "early")
+    committed = int(git("log", "-1", "--format=%ct", cwd=shop.bob))
+    while int(time.time()) <= committed:  # states and commits are dated to the second
+        time.sleep(0.05)
     shop.pw("release", "task-001")
     work = thin(shop, tmp_path / "ci", "refs/heads/early", depth=2)
     found = pw("check", "--branch", "early", cwd=work, env={"GITLAB_CI": "true", "CI": "true"}, check=0).data
