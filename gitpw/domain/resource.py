@@ -118,11 +118,8 @@ def observed(path: str) -> File:
 def _normal(text: str, folder: str) -> str:
     if not text.strip():
         raise InvalidError("an empty path can't be locked", hint="name a file, a folder or a glob")
-    if any(unicodedata.category(letter) == "Cs" for letter in text):
-        raise InvalidError(f"{text!a} is no UTF-8", hint="lock the folder that holds it")
-    if any(unicodedata.category(letter) == "Cc" for letter in text):
-        raise InvalidError(f"{text!r} has control characters", hint="lock the folder that holds it")
-    if text.startswith(("/", "\\")) or text[1:3] in {":\\", ":/"}:
+    _check_letters(text)
+    if _is_absolute(text):
         raise InvalidError(f"{text!r} is an absolute path", hint="name it relative to the current folder")
     names = [name for name in folder.split("/") if name]
     inside = [name for name in unicodedata.normalize("NFC", text).split("/") if name not in {"", "."}]
@@ -137,9 +134,24 @@ def _normal(text: str, folder: str) -> str:
     if any(_is_git(name) for name in names):
         raise InvalidError(f"{text!r} is git's own", hint="only files of the work tree can be locked")
     path = unicodedata.normalize("NFC", "/".join(names))
+    if _is_absolute(path):
+        raise InvalidError(f"{text!r} would read as an absolute path", hint="lock the folder that holds it")
     if len(path.encode()) > LONGEST:
         raise InvalidError(f"that path is longer than {LONGEST} bytes", hint="lock a folder above it")
     return path
+
+
+def _check_letters(text: str) -> None:
+    kinds = {unicodedata.category(letter) for letter in text}
+    if "Cs" in kinds:
+        raise InvalidError(f"{text!a} is no UTF-8", hint="lock the folder that holds it")
+    if "Cc" in kinds:
+        raise InvalidError(f"{text!r} has control characters", hint="lock the folder that holds it")
+
+
+def _is_absolute(text: str) -> bool:
+    """Whether some system takes this for a path from its root."""
+    return text.startswith(("/", "\\")) or text[1:3] in {":\\", ":/"}
 
 
 def _leaves(names: list[str]) -> bool:

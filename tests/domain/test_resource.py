@@ -151,6 +151,8 @@ PIECES = st.text(st.sampled_from("ab*?.-:[\u00e9e\u0301 Z/\\"), max_size=12)
 @example("glob:literal:a")
 @example("literal:.")
 @example("glob:.")
+@example("./\\")
+@example("./C:/x")
 def test_canonical_form_reads_back(text: str) -> None:
     """The canonical form of a resource reads back as that resource, from the root."""
     try:
