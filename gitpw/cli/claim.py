@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from gitpw.cli.commands import OptionalValue, command, option
-from gitpw.cli.output import left, noted
+from gitpw.cli.output import aligned, left, noted
 from gitpw.cli.request import asking, maybe_task, waiting
 from gitpw.cli.request import lease as a_lease
-from gitpw.errors import NothingError, UsageError
+from gitpw.errors import InvalidError, NothingError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from gitpw.cli.session import Session
+    from gitpw.domain.ids import TaskId
     from gitpw.services.claim import Claimed
+    from gitpw.services.ports import Context
 
 
 @command(
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 )
 @option("--no-checkout", is_flag=True, help="Make the worktree without any file.")
 @option("--explain", is_flag=True, help="Say why each other task wasn't chosen.")
+@option("--pick", is_flag=True, help="Choose from a list, on a terminal.")
 @option("--print-path", is_flag=True, help="Print the worktree's path and nothing else.")
 def claim(
     session: Session,
@@ -65,6 +68,7 @@ def claim(
     sparse: tuple[str, ...],
     no_checkout: bool,
     explain: bool,
+    pick: bool,
     print_path: bool,
 ) -> None:
     """Claim a task, the named one or the best for me.
@@ -75,12 +79,16 @@ def claim(
         raise UsageError(
             "--print-path needs a worktree", hint="leave out one of --print-path and --no-worktree"
         )
+    if pick and task is not None:
+        raise UsageError("--pick chooses a task, and one is named", hint="leave out one of them")
     if no_worktree + no_checkout + bool(sparse) > 1:
         raise UsageError(
             "--no-worktree, --no-checkout and --sparse exclude each other", hint="leave out all but one"
         )
     name, lease = maybe_task(task), a_lease(lease)
     context = session.open(changes=True, pushes=True, rehearsed=True)
+    if pick:
+        name = _picked(context)
     from gitpw.services.claim import claim as run
 
     try:
@@ -97,7 +105,7 @@ def claim(
             checkout=not no_checkout,
             confirm=asking(session),
         )
-    except NothingError as error:
+    except (InvalidError, NothingError) as error:
         if explain and not session.json:
             _explain(session, error.data.get("reasons"))
         raise
@@ -113,6 +121,20 @@ def claim(
     session.report(_data(done), *lines, brief=[done.task.id])
 
 
+def _picked(context: Context) -> TaskId | None:
+    """The task that a person chooses; None where there is none to choose from."""
+    from gitpw.cli import pick
+    from gitpw.services.list_tasks import list_tasks
+
+    if not pick.terminal():
+        raise UsageError("there is no terminal to choose on", hint="name the task, or leave out --pick")
+    tasks = list_tasks(context, ready=True).tasks
+    if not tasks:
+        return None
+    rows = aligned([(one.id, f"p{one.priority}", one.type.value, one.title) for one in tasks])
+    return tasks[pick.choose("which task?", rows)].id
+
+
 def _data(done: Claimed) -> dict[str, object]:
     data: dict[str, object] = {
         "task": done.task,
@@ -121,6 +143,8 @@ def _data(done: Claimed) -> dict[str, object]:
         "branch": done.branch,
         **noted(done.notes),
     }
+    if done.time_limit is not None:
+        data["timeLimit"] = done.time_limit
     return data if done.reasons is None else {**data, "reasons": [one.public() for one in done.reasons]}
 
 

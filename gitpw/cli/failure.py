@@ -108,23 +108,12 @@ def invalid_request(error: BaseException) -> InvalidError | None:
 
 def out_of_range(error: ValidationError) -> InvalidError:
     """The first complaint of a validation, in the words of the command line."""
-    first = error.errors(include_url=False)[0]
-    field = next((str(part) for part in first["loc"] if not isinstance(part, int)), "")
+    from gitpw.domain.record import complaint
+
+    field, said = complaint(error)
     head, *words = field.split("_")
     name = OPTIONS.get(head + "".join(word.capitalize() for word in words), field)
-    limits = first.get("ctx", {})
-    sentences = {
-        "greater_than_equal": "must be at least {ge}",
-        "less_than_equal": "must be at most {le}",
-        "string_pattern_mismatch": "has characters that it may not have",
-        "string_too_long": "must have at most {max_length} characters",
-        "string_too_short": "must not be empty",
-        "string_unicode": "isn't UTF-8",
-        "too_short": "must not be empty",
-    }
-    said = sentences.get(first["type"])
-    message = f"{name} {said.format(**limits)}" if said else f"{name}: {_line(first['msg'])}"
-    return InvalidError(message, hint="the command's -h shows what is allowed")
+    return InvalidError(f"{name} {said}", hint="the command's -h shows what is allowed")
 
 
 def bug(error: BaseException, session: Session, words: Sequence[str]) -> BugError:

@@ -134,6 +134,20 @@ def task_states() -> Iterable[str]:
     return TaskStatus
 
 
+def failure_kinds() -> Iterable[str]:
+    """What `--kind` of a failure may be."""
+    from gitpw.domain.task import FailureKind
+
+    return FailureKind
+
+
+def batch_formats() -> Iterable[str]:
+    """What `--format` of a file of tasks may be."""
+    from gitpw.domain.batch import Format
+
+    return Format
+
+
 def worker_types() -> Iterable[str]:
     """What `--type` of a worker may be."""
     from gitpw.domain.worker import WorkerType

@@ -162,6 +162,11 @@ class Session:
         )
 
     @property
+    def fine(self) -> bool:
+        """Whether stdout takes more letters than ASCII."""
+        return "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+
+    @property
     def interactive(self) -> bool:
         """Whether somebody is there who can be asked: not a pipe, nor an agent."""
         return not self.json and all(one is not None and one.isatty() for one in (sys.stdin, sys.stderr))
@@ -180,6 +185,32 @@ class Session:
             with _reading():
                 sys.stdout.buffer.write(os.fsencode(text) + b"\n")
                 sys.stdout.buffer.flush()
+
+    def text(self, text: str) -> None:
+        """A file for others to read, letter for letter."""
+        if sys.stdout:
+            self.flush()
+            with _reading():
+                sys.stdout.buffer.write(text.encode())
+                sys.stdout.buffer.flush()
+
+    def read(self, name: str) -> tuple[str, str]:
+        """A file, or with `-` stdin: what errors call it, and its text; a relative name is seen from -C."""
+        try:
+            if name == "-":
+                raw = sys.stdin.buffer.read()
+            else:
+                with open(os.path.join(self.directory or "", name), "rb") as file:  # noqa: PTH118, PTH123 - as -C joins
+                    raw = file.read()
+        except OSError as error:
+            said = (error.strerror or "it can't be read").lower()
+            raise UsageError(f"{name}: {said}", hint="name a file, or - for stdin") from error
+        called = "stdin" if name == "-" else name
+        try:
+            return called, raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+            raise UsageError(f"{called}:{line}: it isn't UTF-8", hint="save it as UTF-8") from error
 
     def note(self, text: str) -> None:
         """Something worth knowing, for people."""

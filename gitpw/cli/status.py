@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from gitpw.cli.commands import command, option
 from gitpw.cli.dashboard import Dashboard, dashboard, lines
+from gitpw.cli.graph import blocked
 from gitpw.cli.output import aligned
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
+    from gitpw.domain.task import Task
     from gitpw.services.status import Status
 
 
@@ -46,10 +48,19 @@ def _data(found: Status) -> dict[str, object]:
         "locks": found.locks,
         "merges": [one.public(place) for place, one in enumerate(found.merges, 1)],
         "warnings": found.warnings,
+        "blocked": blocked(found.blocked),
+        "failed": [_failed(one) for one in found.failed],
         "ledger": found.ledger,
         "remote": found.remote,
         **({"conflicts": found.conflicts} if found.conflicts else {}),
     }
+
+
+def _failed(task: Task) -> dict[str, object]:
+    """A failed task as a notification needs it."""
+    from gitpw.domain.failure import told
+
+    return {"taskId": task.id, "reason": task.failure, **told(task)}
 
 
 def _lines(board: Dashboard) -> list[str]:

@@ -10,6 +10,7 @@ from gitpw.errors import FailedError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
+    from gitpw.domain.ids import TaskId
     from gitpw.services.gc import Collected
 
 
@@ -48,9 +49,17 @@ def gc(session: Session) -> None:
 
 
 def _told(done: Collected) -> list[str]:
-    lines = [f"expired {name}: back in the queue" for name in done.expired]
+    lines = [f"expired {name}: {_then(done, name)}" for name in done.expired]
     lines += [f"unlocked {name}" for name in done.files]
     lines += [f"landed {name}" for name in done.landed]
     lines += [f"removed worktree {name}" for name in done.worktrees]
     lines += [f"deleted branch {name} of the remote" for name in done.branches]
     return lines + [f"overdue by this clock, to be confirmed: {name}" for name in done.suspected]
+
+
+def _then(done: Collected, name: TaskId) -> str:
+    return (
+        "its workers were lost too often: it needs a person"
+        if name in done.needs_person
+        else "back in the queue"
+    )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gitpw.cli.commands import command, option
-from gitpw.cli.output import told
-from gitpw.cli.request import maybe_task, steps
+from gitpw.cli.output import local, told
+from gitpw.cli.request import failure_kinds, maybe_task, one_of, steps
 from gitpw.errors import InvalidError, UsageError
 
 if TYPE_CHECKING:
@@ -114,13 +114,34 @@ def complete(session: Session, task: str | None) -> None:
 )
 @click.argument("task", required=False)
 @option("--reason", required=True, metavar="R", help="Why it can't be done.")
-def fail(session: Session, task: str | None, reason: str) -> None:
-    """Say that a task can't be done, and free its locks."""
+@option(
+    "--kind",
+    values=failure_kinds,
+    metavar="K",
+    help="timeout, file-conflict, test-failure, merge-conflict, lost-worker, agent-error or other.  [default: other]",
+)
+def fail(session: Session, task: str | None, reason: str, kind: str | None) -> None:
+    """Say that a task failed, and free its locks.
+
+    With a --kind that may go better another time, all but other, it is tried again by itself: three times, after
+    1, 5 and 15 minutes. Then it needs a person, who says 'git pw task retry'.
+    """
+    from gitpw.domain.task import FailureKind
+
+    what = one_of(FailureKind, kind, "kind of failure") or FailureKind.OTHER
     context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.fail import fail as run
 
-    done = run(context, maybe_task(task), reason)
-    session.report({"task": done}, f"failed {done.id}: {reason}")
+    done = run(context, maybe_task(task), reason, what)
+    then = [] if done.retry_at is None else [f"  it is tried again at {local(done.retry_at)}"]
+    data = {
+        "task": done,
+        "kind": done.failure_kind,
+        "attempts": done.attempts,
+        "retryAt": done.retry_at,
+        "needsPerson": done.needs_person,
+    }
+    session.report(data, f"failed {done.id}: {reason}", *then)
 
 
 @command("release", "git pw release", "git pw release task-007 --keep-worktree")

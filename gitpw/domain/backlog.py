@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from graphlib import CycleError, TopologicalSorter
-
 from gitpw.domain.board import Board
+from gitpw.domain.failure import failed, told
 from gitpw.domain.grant import (
     Conflict,
     blocked_by,
@@ -18,17 +16,14 @@ from gitpw.domain.grant import (
     unknown,
     unreadable,
 )
-from gitpw.domain.ids import TASK, TaskId, numbered_task
+from gitpw.domain.ids import TaskId
 from gitpw.domain.lock import Claim, merged_locks
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import (
-    Add,
     Cancel,
     Complete,
     Done,
-    Edit,
     Fail,
-    NewTask,
     Operation,
     Outcome,
     Push,
@@ -38,200 +33,9 @@ from gitpw.domain.operation import (
     Retry,
     Start,
 )
+from gitpw.domain.planning import complete_wholes, lift
 from gitpw.domain.progress import Progress
-from gitpw.domain.task import MOVES, UNESTIMATED, Task, TaskMetadata, TaskStatus
-
-
-def add(board: Board, operation: Operation, request: Add) -> Outcome:
-    """Add tasks, all or none; one whose key was imported before is not added again."""
-    unclear = _unclear(request)
-    if unclear is not None:
-        return unclear
-    known = [board.keyed(new.key) if new.key else None for new in request.tasks]
-    number = board.meta.tasks
-    ids: list[TaskId] = []
-    for old in known:
-        if old is None:
-            number += 1
-        ids.append(old or numbered_task(number))
-    names = {new.key: task for new, task in zip(request.tasks, ids, strict=True) if new.key}
-    after: dict[TaskId, tuple[TaskId, ...]] = {}
-    for new, task, old in zip(request.tasks, ids, known, strict=True):
-        found = _dependencies(board, new, names, set(ids))
-        if isinstance(found, Refused):
-            return found
-        if old is None:
-            after[task] = found
-    fresh = {task: new for new, task in zip(request.tasks, ids, strict=True) if task in after}
-    try:
-        order = list(TopologicalSorter(after).static_order())
-    except CycleError as error:
-        return _circle(list(reversed(error.args[1])))
-    board.put_meta(board.meta.but(tasks=number))
-    for task, chain in _chains(fresh, after, order).items():
-        board.put_task(_new_task(operation, task, fresh[task], after[task], chain))
-        if fresh[task].key:
-            board.put_key(fresh[task].key or "", task)
-    lift(board, {needed for needs in after.values() for needed in needs if needed not in after})
-    return Done(tasks=tuple(ids), changed=bool(after), detail={"added": len(after)})
-
-
-def _unclear(request: Add) -> Refused | None:
-    """A file that can't be locked, or a key that names two tasks."""
-    keys = [new.key for new in request.tasks if new.key]
-    for twice in (key for key in keys if keys.count(key) > 1):
-        return Refused(code="invalid", message=f"two tasks have the key {twice}", hint="each needs its own")
-    return unreadable(file for new in request.tasks for file in new.files)
-
-
-def _dependencies(
-    board: Board, new: NewTask, names: dict[str, TaskId], ids: set[TaskId]
-) -> tuple[TaskId, ...] | Refused:
-    found: list[TaskId] = []
-    for name in new.after:
-        task = names.get(name) or (None if TASK.fullmatch(name) else board.keyed(name)) or TaskId(name)
-        if task not in ids and board.task(task) is None:
-            return Refused(
-                code="invalid", message=f"there is no {name} to come after", hint="see 'git pw task list'"
-            )
-        if task not in found:
-            found.append(task)
-    return tuple(found)
-
-
-def _chains(
-    fresh: dict[TaskId, NewTask], after: dict[TaskId, tuple[TaskId, ...]], order: list[TaskId]
-) -> dict[TaskId, int]:
-    """Minutes of new work that hang on each new task."""
-    chains = dict.fromkeys(sorted(after, key=lambda task: (len(task), task)), 0)
-    for task in reversed(order):
-        for needed in after.get(task, ()):
-            if needed in chains:
-                estimate = fresh[task].estimate
-                minutes = UNESTIMATED if estimate is None else estimate
-                chains[needed] = max(chains[needed], chains[task] + minutes)
-    return chains
-
-
-def _new_task(
-    operation: Operation, task: TaskId, new: NewTask, after: tuple[TaskId, ...], chain: int
-) -> Task:
-    return Task(
-        id=task,
-        type=new.type,
-        title=new.title,
-        description=new.description,
-        priority=new.priority,
-        dependencies=after,
-        estimated_duration=new.estimate,
-        required_skills=tuple(sorted(set(new.skills))),
-        metadata=TaskMetadata(issue_number=new.issue, files=tuple(dict.fromkeys(new.files))),
-        created_at=operation.at,
-        chain=chain,
-        key=new.key,
-    )
-
-
-def _circle(tasks: list[TaskId]) -> Refused:
-    return Refused(
-        code="invalid",
-        message=f"that is a circle: {' → '.join(tasks)}",
-        hint="each comes after the next: leave out one of them",
-        data={"circle": tasks},
-    )
-
-
-def lift(board: Board, tasks: Iterable[TaskId]) -> None:
-    """Bring the chains of these tasks, and of all that they depend on, up to date."""
-    todo = list(tasks)
-    while todo:
-        task = board.task(todo.pop())
-        if task is None:
-            continue
-        waiting = [board.task(name) for name in board.dependents(task.id)]
-        chain = max(
-            (one.minutes + one.chain for one in waiting if one is not None and _wanted(one)), default=0
-        )
-        if chain != task.chain:
-            board.put_task(task.but(chain=chain))
-            todo += task.dependencies
-
-
-def _wanted(task: Task) -> bool:
-    return task.status is not TaskStatus.CANCELLED and task.merged_at is None
-
-
-def edit(board: Board, _operation: Operation, request: Edit) -> Outcome:
-    """Change a task that isn't finished; what its claim locks can't be changed under its holder."""
-    task = board.task(request.task)
-    if task is None:
-        return unknown(request.task)
-    unclear = unreadable(request.files or ())
-    if unclear is not None:
-        return unclear
-    free = task.status in {TaskStatus.PENDING, TaskStatus.FAILED}
-    if not free and (
-        task.claim is None
-        or task.status is TaskStatus.COMPLETED
-        or request.files is not None
-        or request.after
-        or request.no_after
-    ):
-        return Refused(
-            code="invalid",
-            message=f"{task.id} is {task.status}: that can't be changed now",
-            hint="files of a claimed task are added with 'git pw lock' in its worktree",
-        )
-    after = [name for name in task.dependencies if name not in request.no_after]
-    for name in request.after:
-        if board.task(name) is None:
-            return Refused(
-                code="invalid", message=f"there is no {name} to come after", hint="see 'git pw task list'"
-            )
-        path = _path(board, name, task.id)
-        if path is not None:
-            return _circle([task.id, *path])
-        if name not in after:
-            after.append(name)
-    changed = _edited(task, request).but(dependencies=tuple(after))
-    board.put_task(changed.but(parked=None))
-    lift(board, {*task.dependencies, *after})
-    return Done(tasks=(task.id,), changed=changed != task)
-
-
-def _edited(task: Task, request: Edit) -> Task:
-    given = {
-        "title": request.title,
-        "type": request.type,
-        "description": request.description,
-        "priority": request.priority,
-        "estimated_duration": request.estimate,
-        "required_skills": None if request.skills is None else tuple(sorted(set(request.skills))),
-    }
-    meta = {"files": request.files, "issue_number": request.issue}
-    metadata = task.metadata.but(**{name: value for name, value in meta.items() if value is not None})
-    return task.but(metadata=metadata, **{name: value for name, value in given.items() if value is not None})
-
-
-def _path(board: Board, start: TaskId, goal: TaskId) -> list[TaskId] | None:
-    """A way from one task along its dependencies to another, both included."""
-    came: dict[TaskId, TaskId | None] = {start: None}
-    todo = [start]
-    while todo:
-        name = todo.pop()
-        if name == goal:
-            way: list[TaskId] = []
-            step: TaskId | None = name
-            while step is not None:
-                way.insert(0, step)
-                step = came[step]
-            return way
-        task = board.task(name)
-        for needed in task.dependencies if task else ():
-            if needed not in came:
-                came[needed] = name
-                todo.append(needed)
-    return None
+from gitpw.domain.task import MOVES, Task, TaskStatus
 
 
 def _move(task: Task, *steps: TaskStatus) -> Task | Refused:
@@ -249,7 +53,7 @@ def _move(task: Task, *steps: TaskStatus) -> Task | Refused:
     return task
 
 
-def cancel(board: Board, _operation: Operation, request: Cancel) -> Outcome:
+def cancel(board: Board, operation: Operation, request: Cancel) -> Outcome:
     """The task isn't wanted any more; what waits for it shows it as its reason."""
     task = board.task(request.task)
     if task is None:
@@ -265,8 +69,9 @@ def cancel(board: Board, _operation: Operation, request: Cancel) -> Outcome:
     moved = _move(task, TaskStatus.CANCELLED)
     if isinstance(moved, Refused):
         return moved
-    board.put_task(moved.but(parked=None))
-    lift(board, task.dependencies)
+    board.put_task(moved.but(retry_at=None))
+    lift(board, [*task.dependencies, *board.parts(task.id)])
+    complete_wholes(board, operation, [task.parent])
     return Done(tasks=(task.id,))
 
 
@@ -283,8 +88,8 @@ def retry(board: Board, _operation: Operation, request: Retry) -> Outcome:
             message=f"{task.id} is {task.status}",
             hint="only failed or cancelled tasks are retried",
         )
-    returned(board, task)
-    lift(board, task.dependencies)
+    returned(board, task.but(attempts=0))
+    lift(board, [task.id, *task.dependencies, *board.parts(task.id)])
     return Done(tasks=(task.id,))
 
 
@@ -457,7 +262,7 @@ def _queue(
 
 
 def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
-    """The work can't be done: the claim ends, the branch stays named."""
+    """The work can't be done, or not this time: the claim ends, the branch stays named."""
     found = mine(board, operation, request)
     if isinstance(found, Refused):
         return found
@@ -470,8 +275,10 @@ def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
     end(board, operation, claim, "failed")
     board.drop_progress(task.id)
     _unqueue(board, task.id)
-    board.put_task(moved.but(failure=request.reason, claim=None, assigned_to=None, token=None))
-    return Done(tasks=(task.id,), detail={"reason": request.reason, "files": _files(claim)})
+    done = failed(task, request.kind, request.reason, operation.at)
+    board.put_task(done)
+    detail = {"reason": request.reason, "files": _files(claim), "worker": claim.worker, **told(done)}
+    return Done(tasks=(task.id,), detail=detail)
 
 
 def release(board: Board, operation: Operation, request: Release) -> Outcome:
@@ -514,10 +321,7 @@ def landed_task(board: Board, operation: Operation, name: TaskId, how: str, comm
         end(board, operation, claim, how)
     _unqueue(board, name)
     board.drop_progress(name)
-    for waiting in board.dependents(name):
-        dependent = board.task(waiting)
-        if dependent is not None:
-            board.put_task(dependent)
+    complete_wholes(board, operation, [task.parent, *board.dependents(name)])
 
 
 def _unqueue(board: Board, name: TaskId) -> None:

@@ -8,7 +8,11 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     tasks/ID  workers/ID  claims/ID  progress/TASK
     ended/CLAIM                     what became of a claim that is no more
     dependents/TASK/DEPENDENT       who waits for whom
-    ready/SKILLS/TURN…  waiting/TURN…  parked/CLAIM/TURN…      every pending task stands in exactly one of these
+    children/TASK/PART  relatives/TASK/OTHER  findings/TASK/FOUND      what else ties tasks together
+    ready/SKILLS/TURN…  parked/DIGEST/TURN…  waiting/TURN…  blocked/TURN…
+                                    every pending task stands in exactly one of these
+    elders/COUNTER/TASK             those whose files are kept for them: see `aging`
+    failed/WHEN/TASK                those that have failed, by when they are tried again
     paths/=NAME/…/!CLAIM            locked paths: a trie that mirrors their folders
     globs/CLAIM/N                   locked globs
     leases/HOUR/TIME!CLAIM          claims by the end of their lease
@@ -22,7 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote
@@ -60,6 +64,12 @@ MAJOR, MINOR = 1, 0
 MODES = {mode.encode(): mode for mode in Mode}
 
 BUCKET = 100
+CLAIMABLE = frozenset({"ready", "parked"})
+"""The queues of tasks that wait for nothing but a worker and their files."""
+
+BY_HAND = "person"
+"""Where those failed tasks are filed that aren't tried again by themselves; sorts behind all times."""
+
 HOSTS = 32
 """How many hosts' clocks are remembered."""
 
@@ -264,6 +274,8 @@ class Board:
         old = self.task(task.id)
         turn = self._turn(task)
         task = task.but(turn="/".join(turn) if turn else None)
+        if turn is None or turn[0] not in CLAIMABLE:
+            task = task.but(parked=None, passed=0, reserved=None)
         if old is None or old.turn != task.turn:
             if old is not None and old.turn is not None:
                 self._store(tuple(old.turn.split("/")), None)
@@ -271,7 +283,36 @@ class Board:
                 self._store(turn, b"")
         self._put(("tasks", task.id), task)
         self._count(old, task)
-        self._relate(old, task)
+        self._file(old, task)
+        if old is None or _weight(old) != _weight(task):
+            self._stir(task)
+        if old is not None and old.parent != task.parent:
+            self._stand(old.parent)
+            self._stand(task.parent)
+
+    def _file(self, old: Task | None, new: Task) -> None:
+        """Keep the indexes that say what a task has to do with others, and which of them are to be found first."""
+        before = set() if old is None else _filed(old)
+        after = _filed(new)
+        for key in before - after:
+            self._store(key, None)
+        for key in after - before:
+            self._store(key, b"")
+
+    def _stir(self, task: Task) -> None:
+        """Those that wait for a task may stand elsewhere, now that it stands otherwise."""
+        for name in self.dependents(task.id):
+            self._stand(name)
+        whole = None if task.parent is None else self.task(task.parent)
+        # one that waits already goes on waiting for one part more
+        if whole is not None and task.is_open == (_queue_of(whole) in CLAIMABLE):
+            self._stand(whole.id)
+
+    def _stand(self, name: TaskId | None) -> None:
+        """Look anew where an open task stands."""
+        task = None if name is None else self.task(name)
+        if task is not None and task.turn is not None:
+            self.put_task(task)
 
     def _count(self, old: Task | None, new: Task) -> None:
         if old is not None and old.status is new.status:
@@ -282,13 +323,6 @@ class Board:
         counts[new.status] = counts.get(new.status, 0) + 1
         self.put_meta(self.meta.but(counts=counts))
 
-    def _relate(self, old: Task | None, new: Task) -> None:
-        before = set(old.dependencies if old else ())
-        for gone in before - set(new.dependencies):
-            self._store(("dependents", gone, new.id), None)
-        for added in set(new.dependencies) - before:
-            self._store(("dependents", added, new.id), b"")
-
     def _turn(self, task: Task) -> Key | None:
         """Where an open task stands; names sort in the order of claiming."""
         if task.status is not TaskStatus.PENDING:
@@ -296,10 +330,13 @@ class Board:
         number = task_number(task.id)
         chain = 999_999 - min(task.chain, 999_999)
         turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
-        if self.unmet(task):
+        needed = [self.task(name) for name in self.unmet(task)]
+        if any(one is None or one.is_dead_end for one in needed):
+            return ("blocked", *turn)
+        if needed or any(self.open_parts(task.id)):
             return ("waiting", *turn)
         if task.parked is not None:
-            return ("parked", task.parked, *turn)
+            return ("parked", _digest(task.parked), *turn)
         return ("ready", skills_key(task.required_skills), *turn)
 
     def unmet(self, task: Task) -> list[TaskId]:
@@ -311,44 +348,118 @@ class Board:
         """The tasks that name this one as a dependency."""
         return [TaskId(name) for name in self.names(("dependents", task))]
 
-    def ready(self, skills: frozenset[str], parked_under: Sequence[ClaimId] = ()) -> Iterator[Task]:
-        """Pending tasks with all dependencies merged that these skills can do, in the order of claiming.
+    def parts(self, task: TaskId) -> list[TaskId]:
+        """The tasks that name this one as what they are a part of."""
+        return [TaskId(name) for name in self.names(("children", task))]
 
-        Those parked under a claim are passed over unless the claim is named.
+    def open_parts(self, task: TaskId) -> Iterator[TaskId]:
+        """Those that are neither merged nor cancelled."""
+        for name in self.parts(task):
+            part = self.task(name)
+            if part is not None and part.is_open:
+                yield name
+
+    def relatives(self, task: Task) -> list[TaskId]:
+        """The tasks that have to do with this one, whichever of the two says so."""
+        others = (TaskId(name) for name in self.names(("relatives", task.id)))
+        return sorted({*task.related, *others}, key=task_number)
+
+    def findings(self, task: TaskId) -> list[TaskId]:
+        """The tasks that were found while working on this one."""
+        return [TaskId(name) for name in self.names(("findings", task))]
+
+    def ready(
+        self,
+        skills: frozenset[str],
+        shut: Callable[[Task], bool] = lambda _: False,
+        first: Iterable[Task] = (),
+    ) -> Iterator[Task]:
+        """Pending tasks that wait for nothing and that these skills can do, in the order of claiming.
+
+        Those that stand aside for a file stand in a lane of its own. `shut` is asked when the first of a lane comes
+        up, and again for each next one: where it says so, the rest of the lane is left aside. `first` are tasks that
+        are never left aside with their lane.
         """
-        queues = [("ready", name) for name in self.names(("ready",)) if skills_of(name) <= skills]
-        queues += [("parked", claim) for claim in parked_under]
-        for task in self._merged(queues):
-            if skills >= frozenset(task.required_skills):
+        told: set[TaskId] = set()
+        turns = [
+            self._turns(("ready", name), 4) for name in self.names(("ready",)) if skills_of(name) <= skills
+        ]
+        lanes = [self._turns(("parked", name), 4) for name in self.names(("parked",))]
+        own = [iter(sorted(_place(task) for task in first))]
+        heap = [
+            (turn, number, queue, number >= len(turns) + len(own))
+            for number, queue in enumerate([*turns, *own, *lanes])
+            if (turn := next(queue, None)) is not None
+        ]
+        heapq.heapify(heap)
+        while heap:
+            turn, number, queue, lane = heapq.heappop(heap)
+            task = self._standing(turn)
+            if lane and task is not None and shut(task):
+                continue
+            after = next(queue, None)
+            if after is not None:
+                heapq.heappush(heap, (after, number, queue, lane))
+            if task is not None and task.id not in told and skills >= frozenset(task.required_skills):
+                told.add(task.id)
                 yield task
 
     def short_of_skills(self, skills: frozenset[str]) -> Iterator[Task]:
         """Ready tasks that these skills can't do."""
         names = [name for name in self.names(("ready",)) if not skills_of(name) <= skills]
-        return self._merged([("ready", name) for name in names])
+        yield from self._merged([("ready", name) for name in names])
+        for task in self._merged([("parked", name) for name in self.names(("parked",))]):
+            if not skills >= frozenset(task.required_skills):
+                yield task
 
     def waiting(self) -> Iterator[Task]:
-        """Pending tasks with dependencies that aren't merged."""
-        return self._merged([("waiting",)])
+        """Pending tasks with dependencies that aren't merged, or parts that are open."""
+        return self._merged([("waiting",), ("blocked",)])
 
-    def parked(self, claim: ClaimId) -> Iterator[Task]:
-        """Ready tasks that a lock of this claim blocks."""
-        return self._merged([("parked", claim)])
+    def blocked(self) -> Iterator[Task]:
+        """Pending tasks with a dependency that has failed for good, was cancelled or doesn't exist."""
+        return self._merged([("blocked",)])
 
-    def parking(self) -> list[ClaimId]:
-        """The claims under which tasks are parked."""
-        return [ClaimId(name) for name in self.names(("parked",))]
+    def parked(self) -> Iterator[Task]:
+        """Ready tasks that stand aside for a file."""
+        return self._merged([("parked", name) for name in self.names(("parked",))])
+
+    def elders(self) -> Iterator[Task]:
+        """The tasks whose files are kept for them, the longest first."""
+        for counter in list(self.names(("elders",))):
+            for name in sorted(self.names(("elders", counter)), key=lambda name: task_number(TaskId(name))):
+                task = self._legible(TaskId(name))
+                if task is not None:
+                    yield task
+
+    def due(self, now: datetime, horizon: datetime) -> list[Task]:
+        """Failed tasks whose time to be tried again has come, or lies beyond what can be."""
+        moments = [name for name in self.names(("failed",)) if name != BY_HAND]
+        come = [name for name in moments if name <= isoformat(now) or name > isoformat(horizon)]
+        return [task for moment in come for task in self._failed(moment)]
+
+    def failed(self) -> Iterator[Task]:
+        """Failed tasks, those first that are tried again the soonest; those that need a person last."""
+        for moment in list(self.names(("failed",))):
+            yield from self._failed(moment)
+
+    def _failed(self, moment: str) -> Iterator[Task]:
+        for name in sorted(self.names(("failed", moment)), key=lambda name: task_number(TaskId(name))):
+            task = self._legible(TaskId(name))
+            if task is not None:
+                yield task
 
     def _merged(self, queues: Sequence[Key]) -> Iterator[Task]:
         for turn in heapq.merge(*(self._turns(queue, 4) for queue in queues)):
-            if not (turn[2] + turn[3]).isdecimal():
-                raise ConfigError(
-                    f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'"
-                )
-            number = int(turn[2]) * 256 + int(turn[3])
-            task = self._legible(numbered_task(number))
+            task = self._standing(turn)
             if task is not None:
                 yield task
+
+    def _standing(self, turn: Key) -> Task | None:
+        """The task at a place in a queue."""
+        if not (turn[2] + turn[3]).isdecimal():
+            raise ConfigError(f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'")
+        return self._legible(numbered_task(int(turn[2]) * 256 + int(turn[3])))
 
     def _legible(self, name: TaskId) -> Task | None:
         """A task, None where its record can't be read: one such must not keep everybody from working."""
@@ -419,22 +530,13 @@ class Board:
             self._forget_lease(old)
             if after is not None:
                 self._store(after, b"")
-        if old is not None and not {held.resource for held in old.locks} <= {
-            held.resource for held in claim.locks
-        }:
-            self._unpark(claim.id)
 
     def drop_claim(self, claim: Claim, ending: Ended) -> None:
-        """End a claim: its locks are free, and what was parked under it stands in line again."""
+        """End a claim: its locks are free."""
         self._unindex(claim)
         self._forget_lease(self.claim(claim.id))
         self._store(("claims", claim.id), None)
         self._put(("ended", claim.id), ending)
-        self._unpark(claim.id)
-
-    def _unpark(self, claim: ClaimId) -> None:
-        for task in list(self.parked(claim)):
-            self.put_task(task.but(parked=None))
 
     def _forget_lease(self, claim: Claim | None) -> None:
         key = None if claim is None else _lease_key(claim)
@@ -664,7 +766,37 @@ def _bucket(counter: int) -> str:
 
 
 def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _place(task: Task) -> Key:
+    """Its place in whichever queue it stands."""
+    return tuple((task.turn or "").split("/")[-4:])
+
+
+def _queue_of(task: Task) -> str:
+    """The queue in which it stands, if any."""
+    return (task.turn or "").partition("/")[0]
+
+
+def _weight(task: Task) -> tuple[bool, bool, bool]:
+    """What of a task decides where those stand that wait for it."""
+    return task.merged_at is not None, task.is_dead_end, task.is_open
+
+
+def _filed(task: Task) -> set[Key]:
+    """Where a task is found by what it has to do with others, and by what is to be done about it."""
+    found: set[Key] = {("dependents", name, task.id) for name in task.dependencies}
+    found |= {("relatives", name, task.id) for name in task.related}
+    if task.parent is not None:
+        found.add(("children", task.parent, task.id))
+    if task.found_by is not None:
+        found.add(("findings", task.found_by, task.id))
+    if task.reserved is not None:
+        found.add(("elders", f"{task.reserved.since:012d}", task.id))
+    if task.status is TaskStatus.FAILED:
+        found.add(("failed", BY_HAND if task.retry_at is None else isoformat(task.retry_at), task.id))
+    return found
 
 
 def _lease_key(claim: Claim) -> Key | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
+from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
 from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, implausible, merged_locks, overdue
@@ -29,6 +30,9 @@ from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker, WorkerMetadata
 from gitpw.errors import InvalidError
+
+EXPIRED = "expired"
+"""How a claim ended that nobody renewed."""
 
 
 class Conflict(NamedTuple):
@@ -183,11 +187,18 @@ def end(board: Board, operation: Operation, claim: Claim, how: str) -> None:
 
 
 def void(board: Board, operation: Operation, claim: Claim, how: str) -> None:
-    """A claim was lost: all its locks are free and its task stands in line again, its branch still named."""
+    """A claim was lost: all its locks are free and its task stands in line again, its branch still named.
+
+    One whose lease ran out counts as a failure of its task, and one too many of them needs a person.
+    """
     task = None if claim.task is None else board.task(claim.task)
     end(board, operation, claim, how)
-    if task is not None:
-        returned(board, task)
+    if task is None:
+        return
+    hopeless = failure.lost(task, claim.worker, operation.at) if how == EXPIRED else None
+    returned(board, task.but(attempts=task.attempts + (how == EXPIRED)))
+    if hopeless is not None:
+        board.put_task(hopeless)
 
 
 def returned(board: Board, task: Task) -> None:
@@ -205,6 +216,8 @@ def returned(board: Board, task: Task) -> None:
             claimed_at=None,
             completed_at=None,
             failure=None,
+            failure_kind=None,
+            retry_at=None,
         )
     )
 
@@ -396,7 +409,7 @@ def expire(board: Board, operation: Operation, _request: Expire) -> Outcome:
     """Void every claim whose lease has ended beyond doubt, and forget what became of those of long ago."""
     over = [claim for claim in board.claims() if may_take_over(board, claim, operation)]
     for claim in over:
-        void(board, operation, claim, "expired")
+        void(board, operation, claim, EXPIRED)
     old = [name for name, ending in board.endings() if ending.counter < board.counter - REMEMBERED]
     for name in old:
         board.forget_ending(name)
@@ -405,7 +418,13 @@ def expire(board: Board, operation: Operation, _request: Expire) -> Outcome:
     return Done(
         changed=bool(over or old),
         tasks=tasks,
-        detail={"files": files, "claims": [claim.id for claim in over]},
+        detail={
+            "files": files,
+            "claims": [claim.id for claim in over],
+            "needsPerson": [
+                name for name in tasks if (task := board.task(name)) is not None and task.needs_person
+            ],
+        },
     )
 
 

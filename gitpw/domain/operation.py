@@ -11,7 +11,7 @@ from gitpw.domain.lock import Held
 from gitpw.domain.merge import MergeState
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import TaskType
+from gitpw.domain.task import FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
 VERSION = 1
@@ -48,7 +48,11 @@ class Restore(Record):
 
 
 class NewTask(Record):
-    """A task to be added; `key` is the importer's own name for it, `after` may name keys of the same request."""
+    """A task to be added; `key` is the importer's own name for it.
+
+    `after` (what must be merged first), `parent` (what it is a part of), `related` and `found_by` may name keys of
+    the same request.
+    """
 
     title: str = Field(min_length=1, max_length=500)
     type: TaskType = TaskType.FEAT
@@ -60,6 +64,9 @@ class NewTask(Record):
     estimate: int | None = Field(default=None, ge=0, le=1_000_000)
     issue: int | None = Field(default=None, ge=1)
     key: str | None = Field(default=None, max_length=200)
+    parent: str | None = None
+    related: tuple[str, ...] = ()
+    found_by: str | None = None
 
 
 class Add(Record):
@@ -70,7 +77,7 @@ class Add(Record):
 
 
 class Edit(Record):
-    """Change what is given, leave the rest; `after` adds dependencies and `no_after` removes them."""
+    """Change what is given, leave the rest; `after` adds dependencies and `no_after` removes them, and so `related`."""
 
     verb: Literal["edit"] = "edit"
     task: TaskId
@@ -84,6 +91,23 @@ class Edit(Record):
     skills: tuple[str, ...] | None = None
     estimate: int | None = Field(default=None, ge=0, le=1_000_000)
     issue: int | None = Field(default=None, ge=1)
+    parent: TaskId | None = None
+    no_parent: bool = False
+    related: tuple[TaskId, ...] = ()
+    no_related: tuple[TaskId, ...] = ()
+
+
+class Split(Record):
+    """Make parts of a task, which is complete when they are; what isn't given they have from the whole."""
+
+    verb: Literal["split"] = "split"
+    task: TaskId
+    titles: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(min_length=1)
+    type: TaskType | None = None
+    priority: int | None = Field(default=None, ge=1, le=5)
+    files: tuple[str, ...] | None = None
+    skills: tuple[str, ...] | None = None
+    estimate: int | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class Cancel(Record):
@@ -94,7 +118,7 @@ class Cancel(Record):
 
 
 class Retry(Record):
-    """A failed or cancelled task is wanted again."""
+    """A failed or cancelled task is wanted again, as if it had never failed."""
 
     verb: Literal["retry"] = "retry"
     task: TaskId
@@ -207,10 +231,11 @@ class Complete(OfTask):
 
 
 class Fail(OfTask):
-    """The work can't be done."""
+    """The work can't be done, or not this time: what `kind` says decides whether it is tried again by itself."""
 
     verb: Literal["fail"] = "fail"
     reason: str = Field(min_length=1, max_length=1_000)
+    kind: FailureKind = FailureKind.OTHER
 
 
 class Release(OfTask):
@@ -403,6 +428,7 @@ Request = (
     | Resume
     | Retry
     | SendBack
+    | Split
     | Start
     | Stop
     | Suspect

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gitpw.domain.ids import duration
 from gitpw.domain.resource import resource
-from gitpw.domain.task import is_branch
+from gitpw.domain.task import TaskType, is_branch
 from gitpw.errors import InvalidError, PwError
 
 CRITICAL = (
@@ -65,6 +65,13 @@ def _branches(template: str) -> None:
         raise InvalidError(
             f"{template!r} makes no branch names", hint="use {type}, {issue}, {id} and {slug}; {id} is needed"
         )
+
+
+def _by_type(limits: dict[str, str]) -> None:
+    """Limits are set for types of tasks."""
+    for name in limits:
+        if name not in set(TaskType):
+            raise InvalidError(f"{name!r} is no type of task", hint=f"there are {', '.join(TaskType)}")
 
 
 def _folders(template: str) -> None:
@@ -148,7 +155,7 @@ class Agent(Section):
     max_cost: Annotated[float, BeforeValidator(_number)] | None = Field(
         default=None, ge=0, allow_inf_nan=False, strict=False
     )
-    timeout: dict[str, Length] = {}
+    timeout: Annotated[dict[str, Length], _by(_by_type)] = {}
     retries: int = Field(default=3, ge=0, le=10)
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from gitpw.domain.ids import isoformat
@@ -18,6 +25,29 @@ def _whole(moment: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_whole), PlainSerializer(isoformat, return_type=str)]
 """A moment, to the second, written in UTC."""
+
+
+SENTENCES = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_pattern_mismatch": "has characters that it may not have",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "string_unicode": "isn't UTF-8",
+    "too_short": "must not be empty",
+}
+"""What is wrong, by pydantic's name of it."""
+
+
+def complaint(error: ValidationError) -> tuple[str, str]:
+    """The field that a validation complains of first, and what about it, as the end of a sentence."""
+    first = error.errors(include_url=False)[0]
+    field = next((str(part) for part in first["loc"] if not isinstance(part, int)), "")
+    said = SENTENCES.get(first["type"])
+    if said is not None:
+        return field, said.format(**first.get("ctx", {}))
+    words = " ".join(str(first["msg"]).split()).rstrip(".")
+    return field, f"won't do: {words[:1].lower()}{words[1:]}"
 
 
 class Record(BaseModel):

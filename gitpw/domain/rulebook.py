@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, grant, merging, roster, schedule
+from gitpw.domain import backlog, grant, merging, planning, roster, schedule
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
@@ -39,6 +39,7 @@ from gitpw.domain.operation import (
     Resume,
     Retry,
     SendBack,
+    Split,
     Start,
     Stop,
     Suspect,
@@ -75,12 +76,12 @@ def _restore(board: Board, _operation: Operation, request: Restore) -> Outcome:
 Rule = Callable[[Board, Operation, Any], Outcome]
 
 RULES: Mapping[type, Rule] = {
-    Add: backlog.add,
+    Add: planning.add,
     Begin: _begin,
     Cancel: backlog.cancel,
     Complete: backlog.complete,
     Drop: merging.drop,
-    Edit: backlog.edit,
+    Edit: planning.edit,
     Expire: grant.expire,
     Fail: backlog.fail,
     First: merging.first,
@@ -100,6 +101,7 @@ RULES: Mapping[type, Rule] = {
     Resume: merging.resume,
     Retry: backlog.retry,
     SendBack: merging.send_back,
+    Split: planning.split,
     Start: backlog.start,
     Stop: merging.pause,
     Suspect: grant.suspect,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
 
+from gitpw.domain.aging import overtake, pass_over, seated
 from gitpw.domain.board import Board
 from gitpw.domain.grant import (
+    EXPIRED,
     Conflict,
     Sweep,
     blocked_by,
@@ -14,7 +15,6 @@ from gitpw.domain.grant import (
     freshened,
     granted,
     held_by,
-    held_locks,
     is_own,
     make_way,
     may_take_over,
@@ -24,27 +24,16 @@ from gitpw.domain.grant import (
     unreadable,
     void,
 )
-from gitpw.domain.ids import TaskId
-from gitpw.domain.lock import Claim, Held, Mode, merged_locks
+from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.lock import Claim, Mode, merged_locks
 from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
+from gitpw.domain.prospect import Prospect, candidates, full, retry_due, wanted_locks
+from gitpw.domain.reasons import reasons, waits_for
 from gitpw.domain.task import Task, TaskStatus, branch_name, is_branch
 from gitpw.domain.worker import Worker
-from gitpw.errors import ConfigError
 
-PARKED_AT_ONCE = 64
+PARKED_AT_ONCE = 1_000
 """How many passed-over tasks one claim puts aside: enough to clear the way, few enough to write."""
-
-
-class Reason(NamedTuple):
-    """Why a task isn't, or wasn't, chosen."""
-
-    task: TaskId
-    code: str
-    reason: str
-
-    def public(self) -> dict[str, str]:
-        """The reason as `--json` shows it."""
-        return {"taskId": self.task, "code": self.code, "reason": self.reason}
 
 
 def take(board: Board, operation: Operation, request: Take) -> Outcome:
@@ -69,12 +58,13 @@ def _take_named(board: Board, operation: Operation, request: Take, name: TaskId)
             path = claim.locks[0].resource if claim.locks else None
             return held_by(operation, claim, path, task.id)
         void(board, operation, claim, "taken over")
-        task = board.task(name) or task
+    retry_due(board, operation.at)
+    task = board.task(name) or task
     worker = enlisted(board, operation)
-    refusal = _not_open(board, task) or _no_room(worker) or _no_skill(worker, task)
+    refusal = _not_open(board, task) or full(worker) or _no_skill(worker, task)
     if refusal is not None:
         return refusal
-    found = sweep(board, operation, _wanted(task, request))
+    found = sweep(board, operation, wanted_locks(task, request))
     if isinstance(found, Conflict):
         return blocked_by(operation, found)
     return _grant(board, operation, request, task, found)
@@ -84,15 +74,18 @@ def _not_open(board: Board, task: Task) -> Refused | None:
     """Why a task that nobody holds can't be claimed all the same."""
     if task.status is not TaskStatus.PENDING:
         hint = f"git pw task retry {task.id}" if task.status is not TaskStatus.COMPLETED else "it is done"
-        return Refused(code="invalid", message=f"{task.id} is {task.status}", hint=hint)
-    missing = board.unmet(task)
-    if not missing:
+        later = "" if task.retry_at is None else f" and is tried again at {isoformat(task.retry_at)}"
+        return Refused(code="invalid", message=f"{task.id} is {task.status}{later}", hint=hint)
+    missing, parts = board.unmet(task), list(board.open_parts(task.id))
+    if not missing and not parts:
         return None
     return Refused(
         code="invalid",
-        message=f"{task.id} {_waits_for(board, missing)}",
-        hint="claim what it waits for first, or drop the dependency with 'git pw task edit --no-after'",
-        data={"dependencies": missing},
+        message=f"{task.id} {waits_for(board, task)}",
+        hint="claim what it waits for first, or drop the dependency with 'git pw task edit --no-after'"
+        if missing
+        else f"claim a part of it: git pw claim {parts[0]}",
+        data={"dependencies": missing, "parts": parts},
     )
 
 
@@ -126,22 +119,21 @@ def _again(board: Board, operation: Operation, request: Take, claim: Claim) -> O
 
 def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
     worker = enlisted(board, operation)
-    refusal = _no_room(worker)
+    refusal = full(worker)
     if refusal is not None:
         return refusal
     alone = sweep(board, operation, request.locks)
     if isinstance(alone, Conflict):
         return blocked_by(operation, alone)
-    for claim in list(board.run_out(operation.at)):
-        if claim.worker != worker.id and may_take_over(board, claim, operation):
-            void(board, operation, claim, "expired")
-    passed: list[tuple[Task, Conflict]] = []
-    for task, found in candidates(board, operation, request, worker):
-        if isinstance(found, Conflict):
-            passed.append((task, found))
+    come_back(board, operation)
+    passed: list[Prospect] = []
+    for prospect in candidates(board, operation, request, worker, seated(board, operation.at)):
+        task, found = prospect
+        if not isinstance(found, Sweep):
+            passed.append(prospect)
             continue
         done = _grant(board, operation, request, task, found)
-        _park(board, passed)
+        _stand_aside(board, operation, passed)
         return done
     told = [reason.public() for reason in reasons(board, operation, worker)]
     return Refused(
@@ -152,42 +144,21 @@ def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
     )
 
 
-def candidates(
-    board: Board, operation: Operation, request: Take, worker: Worker
-) -> Iterator[tuple[Task, Sweep | Conflict]]:
-    """The tasks that the worker could do, best first, each with what stands in its way."""
-    over = []
-    for name in board.parking():
-        claim = board.claim(name)
-        if (
-            claim is None
-            or request.shared  # parked because somebody wanted it for themselves
-            or may_take_over(board, claim, operation)
-            or (claim.task is None and is_own(claim, operation))
-        ):
-            over.append(name)
-    for task in board.ready(frozenset(worker.skills), over):
-        try:
-            found = sweep(board, operation, _wanted(task, request))
-        except ConfigError:
-            continue  # its files can't be read: 'reasons' and 'doctor' say so
-        yield task, found
+def come_back(board: Board, operation: Operation) -> None:
+    """Put in line again what only overdue claims of others hold, and what has failed and is to be tried again."""
+    for claim in list(board.run_out(operation.at)):
+        if claim.worker != operation.author.worker and may_take_over(board, claim, operation):
+            void(board, operation, claim, EXPIRED)
+    retry_due(board, operation.at)
 
 
-def _park(board: Board, passed: list[tuple[Task, Conflict]]) -> None:
-    """Put tasks aside until the lock in their way is gone, so that no later claim looks at them in vain."""
-    for task, conflict in passed[:PARKED_AT_ONCE]:
+def _stand_aside(board: Board, operation: Operation, passed: Sequence[Prospect]) -> None:
+    """Put those that were passed over into the lanes of their files, so that no later claim looks at them in vain."""
+    for task, found in passed[:PARKED_AT_ONCE]:
         current = board.task(task.id)
-        if (
-            current is not None
-            and conflict.wanted in task.files
-            and board.claim(conflict.claim.id) is not None
-        ):
-            board.put_task(current.but(parked=conflict.claim.id))
-
-
-def _wanted(task: Task, request: Take) -> tuple[Held, ...]:
-    return merged_locks(held_locks(task.files, shared=request.shared), request.locks)
+        if current is None or isinstance(found, Sweep) or found.wanted not in task.files:
+            continue
+        pass_over(board, operation, current, found.wanted, held=isinstance(found, Conflict))
 
 
 def _grant(board: Board, operation: Operation, request: Take, task: Task, found: Sweep) -> Done:
@@ -197,6 +168,7 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
     named = branch_name(request.branch, task)
     kept = task.metadata.branch_name
     branch = kept if kept and task.base and is_branch(kept) else named if is_branch(named) else task.id
+    overtake(board, operation, task)
     claim = new_claim(board, operation, worker, found.locks, request.lease).but(task=task.id, branch=branch)
     board.put_claim(claim)
     board.put_task(
@@ -215,20 +187,6 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
     return granted(claim)
 
 
-def _no_room(worker: Worker) -> Refused | None:
-    if len(worker.current_tasks) < worker.max_concurrent_tasks:
-        return None
-    room = "one task" if worker.max_concurrent_tasks == 1 else f"{worker.max_concurrent_tasks} tasks"
-    mine = ", ".join(worker.current_tasks)
-    return Refused(
-        code="invalid",
-        message=f"{worker.id} has room for {room} and holds {mine}",
-        hint=f"finish it ('git pw complete'), give it back ('git pw release'), or continue it with "
-        f"'git pw claim {worker.current_tasks[-1]}'",
-        data={"holding": list(worker.current_tasks)},
-    )
-
-
 def _no_skill(worker: Worker, task: Task) -> Refused | None:
     missing = sorted(set(task.required_skills) - set(worker.skills))
     if not missing:
@@ -238,37 +196,3 @@ def _no_skill(worker: Worker, task: Task) -> Refused | None:
         message=f"{task.id} needs skills that {worker.id} doesn't have: {', '.join(missing)}",
         hint=f"git pw worker register {worker.id} --skill {missing[0]}",
     )
-
-
-def _told(board: Board, name: TaskId) -> str:
-    """A dependency and the state that makes one wait for it."""
-    task = board.task(name)
-    return f"{name} ({'unknown' if task is None else task.status})"
-
-
-def reasons(board: Board, operation: Operation, worker: Worker) -> list[Reason]:
-    """Why each open task isn't to be had by this worker now: looks at every one of them."""
-    told: list[Reason] = []
-    request = Take(lease=1)
-    for task in board.ready(frozenset(worker.skills), board.parking()):
-        try:
-            found = sweep(board, operation, _wanted(task, request))
-        except ConfigError as error:
-            told.append(Reason(task.id, "broken", error.message))
-            continue
-        if isinstance(found, Conflict):
-            told.append(Reason(task.id, "held", blocked_by(operation, found).message))
-        else:
-            told.append(Reason(task.id, "later", "ready, but another comes first"))
-    for task in board.short_of_skills(frozenset(worker.skills)):
-        missing = sorted(set(task.required_skills) - set(worker.skills))
-        told.append(Reason(task.id, "skills", f"needs {', '.join(missing)}"))
-    told += [Reason(task.id, "waiting", _waits_for(board, board.unmet(task))) for task in board.waiting()]
-    claimed = [claim for claim in board.claims() if claim.task is not None and not claim.queued]
-    return told + [
-        Reason(TaskId(claim.task or ""), "claimed", f"claimed by {claim.worker}") for claim in claimed
-    ]
-
-
-def _waits_for(board: Board, missing: list[TaskId]) -> str:
-    return f"waits for {', '.join(_told(board, name) for name in missing)}"

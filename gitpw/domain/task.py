@@ -59,15 +59,41 @@ class TaskMetadata(Record):
     files: tuple[str, ...] = ()
 
 
-INTERNAL = frozenset({"claim", "base", "head", "landed", "chain", "turn", "parked", "key"})
+class FailureKind(StrEnum):
+    """Why a task failed, for programs; all but the last may go better another time."""
+
+    TIMEOUT = "timeout"
+    FILE_CONFLICT = "file-conflict"
+    TEST_FAILURE = "test-failure"
+    MERGE_CONFLICT = "merge-conflict"
+    LOST_WORKER = "lost-worker"
+    AGENT_ERROR = "agent-error"
+    OTHER = "other"
+
+
+class Reservation(Record):
+    """Since which operation, and since when by its clock, the files of a task are kept for it: see `aging`."""
+
+    since: int
+    at: Instant
+
+
+INTERNAL = frozenset(
+    {
+        "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "parent", "parked",
+        "passed", "related", "reserved", "retry_at", "turn",
+    }
+)  # fmt: skip
 
 
 class Task(Record):
     """A task; `estimated_duration` is in minutes, `failure` says in words why it failed.
 
-    The last eight fields are the ledger's own: the claim that holds it, the commits at which its branch began, was
-    handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the claim it is parked
-    under, and the importer's key.
+    The fields from `claim` on are the ledger's own: the claim that holds it, the commits at which its branch began,
+    was handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the file it
+    stands aside for, the importer's key; how often it was passed over, and what is kept for it since when; the task
+    that it is a part of, those that it has to do with, the one during which it was found; how often it has failed
+    since a person last looked, as what, and when it is tried again.
     """
 
     id: TaskId = Field(pattern=r"^task-[0-9]{3,9}$")
@@ -93,8 +119,16 @@ class Task(Record):
     landed: str | None = None
     chain: int = 0
     turn: str | None = None
-    parked: ClaimId | None = None
+    parked: str | None = None
     key: str | None = None
+    passed: int = 0
+    reserved: Reservation | None = None
+    parent: TaskId | None = None
+    related: tuple[TaskId, ...] = ()
+    found_by: TaskId | None = None
+    attempts: int = 0
+    failure_kind: FailureKind | None = None
+    retry_at: Instant | None = None
 
     @property
     def minutes(self) -> int:
@@ -105,6 +139,21 @@ class Task(Record):
     def files(self) -> tuple[str, ...]:
         """The resources that the task needs, in canonical form."""
         return self.metadata.files
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be done, or being done."""
+        return self.merged_at is None and self.status is not TaskStatus.CANCELLED
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it has failed and isn't tried again by itself."""
+        return self.status is TaskStatus.FAILED and self.retry_at is None
+
+    @property
+    def is_dead_end(self) -> bool:
+        """Whether what waits for it waits in vain unless somebody does something."""
+        return self.status is TaskStatus.CANCELLED or self.needs_person
 
     def public(self) -> dict[str, Any]:
         """The record as `--json` shows it."""

@@ -27,6 +27,7 @@ from gitpw.domain.operation import (
     Report,
     Restore,
     SendBack,
+    Split,
     Stop,
     Unlock,
     Unregister,
@@ -151,6 +152,9 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Renew: _renewed,
     Report: _reported,
     Restore: lambda *_: "restore the ledger",
+    Split: lambda board, request, outcome: (
+        f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
+    ),
     SendBack: _sent_back,
     Stop: _paused,
     Unlock: _unlocked,

@@ -18,7 +18,11 @@ from gitpw.domain.board import Key
 Branch = dict[str, "Branch | bytes | None"]
 """What changes in a folder: by name the content of an entry, None where it goes, or what changes below it."""
 
-HASHED = frozenset({"tasks", "workers", "claims", "progress", "ended", "dependents", "keys"})
+HASHED = frozenset(
+    {
+        "children", "claims", "dependents", "ended", "findings", "keys", "progress", "relatives", "tasks", "workers",
+    }
+)  # fmt: skip
 
 _ESCAPED = re.compile(
     r"\A\.|[\x00-\x1f%/~\\\x7f-\x9f\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff\ud800-\udfff]"

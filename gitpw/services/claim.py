@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from gitpw.domain.board import Board
+from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import OperationId, TaskId, duration
+from gitpw.domain.limits import time_limit
 from gitpw.domain.lock import Claim
-from gitpw.domain.operation import Done, Take
+from gitpw.domain.operation import Done, Refused, Take
+from gitpw.domain.reasons import Reason, reasons
 from gitpw.domain.resource import Glob, resource
-from gitpw.domain.schedule import Reason, reasons
 from gitpw.domain.task import Task
+from gitpw.domain.worker import Worker
 from gitpw.errors import ContendedError, HeldError, InvalidError, NothingError, PwError
 from gitpw.services.asking import (
     as_own,
@@ -29,6 +32,7 @@ from gitpw.services.asking import (
 )
 from gitpw.services.base import base
 from gitpw.services.forecast import WAIT, also_changed, forecast, some_others, stands, start_fetch
+from gitpw.services.list_tasks import outlook
 from gitpw.services.ports import Context, Fetch
 from gitpw.services.protect import protect
 from gitpw.services.provision import Confirm, provision
@@ -60,6 +64,7 @@ class Claimed(NamedTuple):
     branch: str | None
     notes: list[str]
     reasons: list[Reason] | None
+    time_limit: int | None = None
 
 
 def claim(
@@ -113,13 +118,17 @@ def _folders(names: Sequence[str]) -> tuple[str, ...]:
 
 def _claimed(ctx: Context, request: Take, place: Wanted, *, explain: bool) -> Claimed:
     answer = ctx.ledger.transact(request, ctx.me, hold=True)
+    if explain and isinstance(answer.outcome, Refused) and "holding" in answer.outcome.data:
+        why = [one.public() for one in outlook(ctx, ctx.ledger.board())[1]]
+        granted(answer.outcome.but(data={**answer.outcome.data, "reasons": why}))
     done = granted(answer.outcome)
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
     whys = None
     if explain:
-        worker = answer.board.worker(ctx.me.worker)
-        whys = reasons(answer.board, answer.operation, worker) if worker else []
-        whys = [reason for reason in whys if reason.task != mine.task]
+        worker = enlisted(answer.board, answer.operation)
+        whys = reasons(
+            answer.board, answer.operation, worker, known_task(answer.board, mine.task or TaskId(""))
+        )
     return _finished(ctx, answer.operation.id, answer.board, mine, whys, place, fresh=done.changed)
 
 
@@ -175,7 +184,9 @@ def _finished(
     if path is not None:
         notes += _at_no_cost(lambda: provision(ctx, task.id, path, place.confirm))
     protect(ctx, (None, path))
-    return Claimed(task, mine, path, mine.branch, notes, whys)
+    worker = board.worker(mine.worker) or Worker(id=mine.worker, type=mine.worker_type)
+    limit = time_limit(ctx.policy, task, worker)
+    return Claimed(task, mine, path, mine.branch, notes, whys, limit)
 
 
 def _keep_hooks(ctx: Context) -> None:

@@ -26,6 +26,7 @@ class Collected(NamedTuple):
     worktrees: list[str]
     suspected: list[ClaimId]
     branches: list[str]
+    needs_person: list[TaskId]
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -46,6 +47,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
         branches=_branches(ctx, dry_run=dry_run),
+        needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
     )
 
 

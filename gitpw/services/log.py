@@ -12,10 +12,24 @@ from gitpw.ledger.commits import Entry
 from gitpw.services.ports import Context
 
 TOLD = {
-    "fail": ("reason",),
+    "fail": ("reason", "kind"),
     "progress": ("step", "done", "total", "percent", "eta"),
     "restore": ("reason",),
-    "edit": ("title", "type", "priority", "files", "after", "noAfter", "skills", "estimate", "issue"),
+    "edit": (
+        "title",
+        "type",
+        "priority",
+        "files",
+        "after",
+        "noAfter",
+        "skills",
+        "estimate",
+        "issue",
+        "parent",
+        "noParent",
+        "related",
+        "noRelated",
+    ),
     "register": ("id", "type", "name", "skills", "maxConcurrentTasks"),
 }
 """What of a request people see in the log's words, and programs in its detail."""

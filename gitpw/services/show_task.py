@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId
+from gitpw.domain.limits import time_limit
 from gitpw.domain.lock import Claim
 from gitpw.domain.progress import Progress
-from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.reasons import blockers
+from gitpw.domain.task import Task
+from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
 from gitpw.services.ports import Context
 
 
 class Shown(NamedTuple):
-    """A task, who holds it and how far it is, what it waits for and what waits for it, and why it is blocked."""
+    """A task, who holds it and how far it is, what it has to do with others, and why it is blocked.
+
+    `time_limit` is how long, in seconds, an agent may work on it: its holder, or who asks.
+    """
 
     task: Task
     claim: Claim | None
@@ -24,6 +31,10 @@ class Shown(NamedTuple):
     dependents: list[TaskId]
     blocked: str | None
     as_of: datetime | None
+    parts: Sequence[Task] = ()
+    related: Sequence[TaskId] = ()
+    found: Sequence[TaskId] = ()
+    time_limit: int | None = None
 
 
 def known_task(board: Board, task: TaskId) -> Task:
@@ -40,16 +51,28 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
     found = known_task(board, task)
     claim = None if found.claim is None else board.claim(found.claim)
     waits = [name for name in board.unmet(found) if found.merged_at is None]
+    parts = [part for name in board.parts(task) if (part := board.task(name)) is not None]
+    holder = board.worker(found.assigned_to or ctx.me.worker)
     return Shown(
-        found, claim, board.progress(task), list(waits), board.dependents(task), _blocked(board, waits), as_of
+        task=found,
+        claim=claim,
+        progress=board.progress(task),
+        waits_for=[*waits, *board.open_parts(task)],
+        dependents=board.dependents(task),
+        blocked=_blocked(board, found),
+        as_of=as_of,
+        parts=parts,
+        related=board.relatives(found),
+        found=board.findings(task),
+        time_limit=time_limit(ctx.policy, found, holder or Worker(id=ctx.me.worker, type=ctx.me.type)),
     )
 
 
-def _blocked(board: Board, waits: list[TaskId]) -> str | None:
-    for name in waits:
-        needed = board.task(name)
-        if needed is None:
-            return f"it waits for {name}, which doesn't exist"
-        if needed.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
-            return f"it waits for {name}, which is {needed.status}"
-    return None
+def _blocked(board: Board, task: Task) -> str | None:
+    blocker = blockers(board).get(task.id)
+    if blocker is None:
+        return None
+    ends = "doesn't exist" if blocker.task is None else f"is {blocker.state}"
+    if blocker.name in task.dependencies:
+        return f"it waits for {blocker.name}, which {ends}"
+    return f"what it waits for waits for {blocker.name}, which {ends}"

@@ -12,7 +12,8 @@ from gitpw.domain.lineup import lined_up
 from gitpw.domain.lock import Claim, overdue
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
-from gitpw.domain.task import TaskStatus
+from gitpw.domain.reasons import Blocker, blockers
+from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker, WorkerStatus
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
@@ -40,6 +41,8 @@ class Status(NamedTuple):
     ledger: str
     remote: str | None
     current: bool = True
+    blocked: dict[TaskId, Blocker] = {}  # noqa: RUF012 - never changed
+    failed: Sequence[Task] = ()
     conflicts: Sequence[Clash] = ()
 
 
@@ -72,6 +75,8 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         titles={name: task.title for name in tasks if (task := board.task(name)) is not None},
         ledger=board.meta.ledger,
         remote=ctx.remote,
+        blocked=blockers(board),
+        failed=list(board.failed()),
     )
 
 
@@ -106,12 +111,20 @@ def _warnings(board: Board, claims: list[Claim], merges: list[Merge], now: datet
     for merge in merges:
         if merge.state in {MergeState.CONFLICT, MergeState.FAILED}:
             yield f"{merge.task_id} did not merge: {merge.detail or merge.state}"
-    for task in board.waiting():
-        for name in board.unmet(task):
-            needed = board.task(name)
-            if needed is None or needed.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
-                yield f"{task.id} is blocked by {name}, which {'is gone' if needed is None else f'is {needed.status}'}"
+    yield from _stuck(board)
     for host, clock in board.meta.hosts.items():
         ahead = (clock.at - now).total_seconds()
         if ahead > board.settings.skew:
             yield f"the clock of {host} is at least {ahead / 60:.0f} minutes ahead of this one"
+
+
+def _stuck(board: Board) -> Iterator[str]:
+    """Tasks that nothing will become of unless somebody does something."""
+    for task in board.blocked():
+        for name in board.unmet(task):
+            needed = board.task(name)
+            if needed is None or needed.is_dead_end:
+                yield f"{task.id} is blocked by {name}, which {'is gone' if needed is None else f'is {needed.status}'}"
+    for task in board.failed():
+        if task.needs_person:
+            yield f"{task.id} needs a person: {task.failure or 'it failed'} ('git pw task retry {task.id}')"

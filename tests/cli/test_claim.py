@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitpw.domain.ids import TaskId
-from gitpw.domain.schedule import Reason
+from gitpw.domain.reasons import Reason
 from gitpw.errors import HeldError, NothingError
 from gitpw.services.claim import Claimed
 from tests.cli.conftest import Cli, Opened, Serve, a_claim, a_task

@@ -61,7 +61,7 @@ def test_bash_completes_both_spellings() -> None:
         "claim",
         "fix feat",
         "unlock",
-        "add cancel edit list retry show",
+        "add cancel edit export graph import list retry show split",
         "unlock",
     ]
 

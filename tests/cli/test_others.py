@@ -209,7 +209,7 @@ def test_health(cli: Cli, serve: Serve) -> None:
 def test_gc(cli: Cli, serve: Serve) -> None:
     """What was tidied; with --dry-run, what would be."""
     done = Collected(
-        [TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [], ["fix/task-001"]
+        [TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [], ["fix/task-001"], []
     )
     run = serve("gc.gc", done)
     assert cli("gc").out.splitlines() == [

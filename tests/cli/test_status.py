@@ -75,7 +75,8 @@ def test_status_as_data(cli: Cli, serve: Serve) -> None:
     run = serve("status.status", a_status())
     data = cli("status", "--json", "--offline").data
     assert list(data) == [
-        *("ok", "asOf", "workers", "tasks", "progress", "locks", "merges", "warnings", "ledger", "remote"),
+        *("ok", "asOf", "workers", "tasks", "progress", "locks", "merges", "warnings", "blocked", "failed"),
+        *("ledger", "remote"),
     ]
     assert data["asOf"] == "2026-03-01T11:58:30Z"
     assert data["merges"][0]["position"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.progress import Progress
+from gitpw.domain.task import FailureKind, TaskStatus
 from gitpw.services.complete import Completed
 from gitpw.services.push import Pushed
 from gitpw.services.release import Released
@@ -65,7 +66,18 @@ def test_fail_needs_a_reason(cli: Cli, serve: Serve) -> None:
     assert (
         cli("fail", "7", "--reason", "-- the API\nis gone").out == "failed task-001: -- the API\\nis gone\n"
     )
-    assert run.call_args.args[1:] == ("task-007", "-- the API\nis gone")
+    assert run.call_args.args[1:] == ("task-007", "-- the API\nis gone", "other")
+    failed = a_task(status=TaskStatus.FAILED, attempts=1, failure_kind=FailureKind.TIMEOUT, retry_at=NOW)
+    serve("fail.fail", failed)
+    answer = cli("fail", "--reason", "slow", "--kind", "timeout", "--json")
+    assert (answer.data["retryAt"], answer.data["needsPerson"], answer.data["kind"]) == (
+        "2026-03-01T12:00:00Z",
+        False,
+        "timeout",
+    )
+    assert run.call_args.args[3] == "timeout"
+    assert "it is tried again at" in cli("fail", "--reason", "slow", "--kind", "timeout").out
+    assert cli("fail", "--reason", "slow", "--kind", "nope").exit == 6
 
 
 def test_release_says_what_it_kept(cli: Cli, serve: Serve) -> None:

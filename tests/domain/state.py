@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from gitpw.domain.board import Board, Key, skills_key
@@ -97,14 +99,18 @@ class State:
         board = self.board
         outcome = apply(board, self.last)
         if isinstance(outcome, Done) and outcome.changed:
-            contents = dict(self.cells.contents)
-            for key, content in board.changes.items():
-                if content is None:
-                    contents.pop(key, None)
-                else:
-                    contents[key] = content
-            self.cells = Dictionary(contents)
+            self.accept(board)
         return outcome
+
+    def accept(self, board: Board) -> None:
+        """Go on from a board with its changes."""
+        contents = dict(self.cells.contents)
+        for key, content in board.changes.items():
+            if content is None:
+                contents.pop(key, None)
+            else:
+                contents[key] = content
+        self.cells = Dictionary(contents)
 
     def do(self, request: Request, worker: str = "ada", **about: Any) -> Outcome:
         """Ask for something."""
@@ -260,33 +266,47 @@ def counts(cells: Dictionary) -> Iterator[str]:
 
 def standing(cells: Dictionary) -> Iterator[str]:
     """Each pending task stands in one queue, the right one, and nothing else stands in any."""
-    tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
+    tasks = table(cells, "tasks", Task)
     expected: dict[Key, str] = {}
     for task in tasks.values():
-        if task.status is not TaskStatus.PENDING:
-            continue
-        number, chain = task_number(task.id), 999_999 - min(task.chain, 999_999)
-        turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
-        if any(name not in tasks or tasks[name].merged_at is None for name in task.dependencies):
-            expected["waiting", *turn] = task.id
-        elif task.parked is not None:
-            expected["parked", task.parked, *turn] = task.id
-        else:
-            expected["ready", skills_key(task.required_skills), *turn] = task.id
-    queues = {key for key in cells.contents if key[0] in {"ready", "waiting", "parked"}}
+        place = queue_of(tasks, task)
+        if place is not None:
+            number, chain = task_number(task.id), 999_999 - min(task.chain, 999_999)
+            turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+            expected[*place, *turn] = task.id
+        aside = task.parked or task.passed or task.reserved
+        if aside and (place is None or place[0] in {"waiting", "blocked"}):
+            yield f"standing: {task.id} was passed over, and isn't to be had"
+        if task.parked is not None and task.parked not in task.files:
+            yield f"standing: {task.id} stands aside for {task.parked}, which it doesn't need"
+    queues = {key for key in cells.contents if key[0] in {"ready", "waiting", "parked", "blocked"}}
     if queues != set(expected):
         yield f"standing: {sorted(queues ^ set(expected))}"
-    for task in tasks.values():
-        claim = claims.get(task.parked or "")
-        if task.parked is not None and not (claim and blocks(cells, claim, task)):
-            yield f"standing: {task.id} is parked under {task.parked}, which doesn't block it"
 
 
-def blocks(cells: Dictionary, claim: Claim, task: Task) -> bool:
-    """Whether a lock of the claim covers one of the task's files."""
-    return any(
-        overlap(seen(cells, lock.resource), seen(cells, file)) for lock in claim.locks for file in task.files
-    )
+def queue_of(tasks: Mapping[str, Task], task: Task) -> Key | None:
+    """The queue in which a task should stand."""
+    if task.status is not TaskStatus.PENDING:
+        return None
+    needed = [tasks.get(name) for name in task.dependencies]
+    left = [one for one in needed if one is None or one.merged_at is None]
+    if any(one is None or in_vain(one) for one in left):
+        return ("blocked",)
+    if left or any(is_open(part) for part in tasks.values() if part.parent == task.id):
+        return ("waiting",)
+    if task.parked is not None:
+        return ("parked", hashlib.sha256(task.parked.encode()).hexdigest()[:32])
+    return ("ready", skills_key(task.required_skills))
+
+
+def in_vain(task: Task) -> bool:
+    """Whether there is no use in waiting for it."""
+    return task.status is TaskStatus.CANCELLED or (task.status is TaskStatus.FAILED and task.retry_at is None)
+
+
+def is_open(task: Task) -> bool:
+    """Whether it is still to be done."""
+    return task.status is not TaskStatus.CANCELLED and task.merged_at is None
 
 
 def chains(cells: Dictionary) -> Iterator[str]:
@@ -300,6 +320,8 @@ def chains(cells: Dictionary) -> Iterator[str]:
             and one.status is not TaskStatus.CANCELLED
             and one.merged_at is None
         ]
+        whole = tasks.get(task.parent or "")
+        after += [whole.chain] if whole is not None and is_open(whole) else []
         if task.chain != max(after, default=0):
             yield f"chains: {task.id} has {task.chain} instead of {max(after, default=0)}"
 
@@ -327,8 +349,20 @@ def indexes(cells: Dictionary) -> Iterator[str]:
 def filed(cells: Dictionary) -> Iterator[str]:
     """Leases, dependents, keys and progress are filed as the records say."""
     tasks, claims = table(cells, "tasks", Task), table(cells, "claims", Claim)
-    found = {key for key in cells.contents if key[0] in {"dependents", "leases"}}
+    kinds = {"children", "dependents", "elders", "failed", "findings", "leases", "relatives"}
+    found = {key for key in cells.contents if key[0] in kinds}
     expected = {("dependents", name, task.id) for task in tasks.values() for name in task.dependencies}
+    expected |= {("relatives", name, task.id) for task in tasks.values() for name in task.related}
+    expected |= {("children", task.parent, task.id) for task in tasks.values() if task.parent}
+    expected |= {("findings", task.found_by, task.id) for task in tasks.values() if task.found_by}
+    expected |= {
+        ("elders", f"{task.reserved.since:012d}", task.id) for task in tasks.values() if task.reserved
+    }
+    expected |= {
+        ("failed", f"{task.retry_at:%Y-%m-%dT%H:%M:%SZ}" if task.retry_at else "person", task.id)
+        for task in tasks.values()
+        if task.status is TaskStatus.FAILED
+    }
     expected |= {
         ("leases", f"{at:%Y-%m-%dT%H}", f"{at:%Y-%m-%dT%H:%M:%SZ}!{claim.id}")
         for claim in claims.values()
@@ -344,6 +378,34 @@ def filed(cells: Dictionary) -> Iterator[str]:
             yield f"filed: progress of {name}, which nobody holds"
 
 
+def wholes(cells: Dictionary) -> Iterator[str]:
+    """Nothing waits for itself; whoever has open parts isn't done and nobody's; whose parts are done is done."""
+    tasks = table(cells, "tasks", Task)
+    try:
+        list(TopologicalSorter(waits(tasks)).static_order())
+    except CycleError as error:
+        yield f"wholes: {error.args[1]} is a circle"
+    for task in tasks.values():
+        parts = [part for part in tasks.values() if part.parent == task.id]
+        left = [part for part in parts if is_open(part)]
+        needed = [tasks.get(name) for name in task.dependencies]
+        if left and task.claim is not None:
+            yield f"wholes: {task.id} is claimed, {left[0].id} is open"
+        done = bool(parts) and not left and any(part.merged_at for part in parts)
+        if (
+            done
+            and task.status is TaskStatus.PENDING
+            and all(one is not None and one.merged_at for one in needed)
+        ):
+            yield f"wholes: {task.id} is pending, its parts are merged"
+
+
+def waits(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """What each task waits for."""
+    parts = {name: [part.id for part in tasks.values() if part.parent == name] for name in tasks}
+    return {name: [*task.dependencies, *parts[name]] for name, task in tasks.items()}
+
+
 def remembered(cells: Dictionary) -> Iterator[str]:
     """The last operation is remembered at its counter."""
     board = Board(cells)
@@ -351,4 +413,4 @@ def remembered(cells: Dictionary) -> Iterator[str]:
         yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
 
 
-RULES = (exclusion, whole, queue, counts, standing, chains, indexes, filed, remembered)
+RULES = (exclusion, whole, queue, counts, standing, chains, indexes, filed, wholes, remembered)

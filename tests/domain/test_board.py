@@ -405,9 +405,8 @@ def twice(cells: dict[Key, bytes]) -> None:
 
 @corruption("standing")
 def parked_for_nothing(cells: dict[Key, bytes]) -> None:
-    """A task is parked under a claim that doesn't block it."""
-    key = next(key for key in cells if key[0] == "parked")
-    change(cells, of(cells, "tasks", parked=key[1]), metadata={"files": ["elsewhere"]})
+    """A task stands aside for a file that it doesn't need."""
+    change(cells, of(cells, "tasks", parked="src"), metadata={"files": ["elsewhere"]})
 
 
 @corruption("chains")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any, NamedTuple, get_args
 
 from hypothesis import settings
@@ -12,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
-from gitpw.domain.lock import Claim, Held, Lease, Mode
+from gitpw.domain.lock import Claim, Held, Mode
 from gitpw.domain.operation import (
     REMEMBERED,
     Add,
@@ -40,6 +39,7 @@ from gitpw.domain.operation import (
     Request,
     Restore,
     Retry,
+    Split,
     Start,
     Suspect,
     Take,
@@ -47,12 +47,11 @@ from gitpw.domain.operation import (
     Unregister,
 )
 from gitpw.domain.record import Record
-from gitpw.domain.resource import overlap
 from gitpw.domain.rulebook import LEAP, RULES
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import Task, TaskStatus
-from gitpw.domain.worker import Worker
-from tests.domain.state import LEDGER, Dictionary, State, problems, seen, table
+from gitpw.domain.task import FailureKind
+from tests.domain.scan import best_by_scan, over
+from tests.domain.state import LEDGER, State, problems, table
 
 WORKERS = ("ada", "bob", "cy")
 HOSTS = {"desk": 0, "lap": 0, "cloud": -2, "fast": 200, "slow": -200}
@@ -74,7 +73,10 @@ skill_sets = st.sampled_from([0, 0, 0, 1, 2]).flatmap(
     lambda size: st.tuples(*[st.sampled_from(SKILLS)] * size)
 )
 maybe = st.none() | numbers
-new_tasks = st.tuples(files, st.sampled_from([(), (), (0,), (3,), (1, 2)]), skill_sets, st.integers(1, 3))
+rarely = st.sampled_from([None, None, None, 0, 1, 4])
+new_tasks = st.tuples(
+    files, st.sampled_from([(), (), (0,), (3,), (1, 2)]), skill_sets, st.integers(1, 3), rarely
+)
 
 
 PLANS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -94,7 +96,13 @@ PLANS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "skills": st.none() | skill_sets,
             "estimate": st.none() | st.integers(0, 50),
             "priority": st.none() | st.integers(1, 3),
+            "parent": rarely,
+            "no_parent": some,
+            "related": rarely,
         }
+    ),
+    "split": st.fixed_dictionaries(
+        {"task": numbers, "titles": st.sampled_from([("x",), ("x", "y")]), "files": st.none() | files}
     ),
     "register": st.fixed_dictionaries(
         {
@@ -110,6 +118,7 @@ WORDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "complete": (Complete, {"head": "1" * 40}),
     "done": (Complete, {"queue": False}),
     "fail": (Fail, {"reason": "too hard"}),
+    "stumble": (Fail, {"reason": "the network is down", "kind": FailureKind.AGENT_ERROR}),
     "progress": (Report, {"done": 1, "total": 3}),
     "push": (Push, {"head": "1" * 40, "branch": "b"}),
     "release": (Release, {}),
@@ -232,7 +241,9 @@ class Ledgers(RuleBasedStateMachine):
 
     # the backlog
 
-    @rule(data=st.data(), what=st.sampled_from(["add", "cancel", "edit", "edit", "register", "retry"]))
+    @rule(
+        data=st.data(), what=st.sampled_from(["add", "cancel", "edit", "edit", "register", "retry", "split"])
+    )
     def plan(self, data: st.DataObject, what: str) -> None:
         """Somebody changes what is to be done, or by whom."""
         if what in {"cancel", "retry"}:
@@ -245,7 +256,7 @@ class Ledgers(RuleBasedStateMachine):
         """Add tasks, some after others, some in a row, some imported a second time."""
         known = self.state.board.meta.tasks
         new = []
-        for place, (wanted, after, skills, priority) in enumerate(tasks):
+        for place, (wanted, after, skills, priority, parent) in enumerate(tasks):
             needed = {f"task-{1 + number % known:03d}" for number in after} if known else set()
             if chain and place:
                 needed.add(f"task-{known + place:03d}")
@@ -258,6 +269,8 @@ class Ledgers(RuleBasedStateMachine):
                     priority=priority,
                     estimate=None if priority == 1 else 10 * priority,
                     key=None if key is None else f"{key}{place}",
+                    parent=None if parent is None or not known else f"task-{1 + parent % known:03d}",
+                    related=(f"task-{1 + priority % known:03d}",) if known > priority else (),
                 )
             )
         self.ask(Add(tasks=tuple(new)), "ada", "desk")
@@ -266,15 +279,29 @@ class Ledgers(RuleBasedStateMachine):
         """One of the tasks, or one that doesn't exist."""
         return TaskId(f"task-{1 + number % (self.state.board.meta.tasks + 1):03d}")
 
-    def edit(self, task: int, after: int | None, without: int | None, **about: Any) -> None:
+    def edit(
+        self,
+        task: int,
+        after: int | None,
+        without: int | None,
+        parent: int | None,
+        related: int | None,
+        **about: Any,
+    ) -> None:
         """Somebody changes a task."""
         request = Edit(
             task=self.some_task(task),
             after=() if after is None else (self.some_task(after),),
             no_after=() if without is None else (self.some_task(without),),
+            parent=None if parent is None else self.some_task(parent),
+            related=() if related is None else (self.some_task(related),),
             **about,
         )
         self.ask(request, "bob", "desk")
+
+    def split(self, task: int, **about: Any) -> None:
+        """Somebody takes a task apart."""
+        self.ask(Split(task=self.some_task(task), **about), "bob", "desk")
 
     # claiming and locking
 
@@ -388,7 +415,7 @@ class Ledgers(RuleBasedStateMachine):
         grant=numbers,
         named=some,
         host=hosts,
-        verb=st.sampled_from(["complete", "complete", "done", "fail", "release"]),
+        verb=st.sampled_from(["complete", "complete", "done", "fail", "release", "stumble"]),
     )
     def hand_in(self, grant: int, named: bool, host: str, verb: str) -> None:
         """A holder, perhaps a former one, is done with its task, one way or the other."""
@@ -440,66 +467,6 @@ class Ledgers(RuleBasedStateMachine):
         """All that a full scan can check."""
         if self.state.cells.contents:
             assert problems(self.state.cells) == []
-
-
-def over(board: Board, lease: Lease, operation: Operation) -> bool:
-    """DESIGN 5 once more, in other words: who may take over."""
-    grace = timedelta(seconds=board.settings.skew)
-    late = {host for host, clock in board.clocks.items() if clock - grace > lease.expires_at}
-    me, mark = operation.author.host, lease.marks.get(operation.author.host)
-    waited = None if mark is None else operation.at - mark
-    if lease.expires_at - grace > operation.at + timedelta(seconds=lease.duration):
-        return waited is not None and waited > timedelta(seconds=lease.duration) + grace
-    if not operation.at - grace > lease.expires_at:
-        return False
-    rested = waited is not None and waited >= timedelta(seconds=board.settings.suspicion)
-    return me == lease.host or bool(late - {me}) or rested
-
-
-def best_by_scan(cells: Dictionary, operation: Operation, request: Take) -> TaskId | None:
-    """The task that comes first of all that the asker could have, found without any index."""
-    board = Board(cells)
-    tasks = table(cells, "tasks", Task)
-    worker = table(cells, "workers", Worker).get(operation.author.worker)
-    skills = set(worker.skills if worker else ())
-    mode = Mode.SHARED if request.shared else Mode.EXCLUSIVE
-    lost = {
-        claim.task
-        for claim in table(cells, "claims", Claim).values()
-        if not claim.queued
-        and claim.worker != operation.author.worker
-        and claim.lease.expires_at < operation.at  # not those from a clock far ahead: gc returns them
-        and over(board, claim.lease, operation)
-    }
-    possible = [
-        (task.priority, -task.chain, task.id)
-        for task in tasks.values()
-        if (task.status is TaskStatus.PENDING or task.id in lost)
-        and all(name in tasks and tasks[name].merged_at for name in task.dependencies)
-        and set(task.required_skills) <= skills
-        and is_free(
-            board,
-            cells,
-            operation,
-            [*((file, mode) for file in task.files), *((lock.resource, lock.mode) for lock in request.locks)],
-        )
-    ]
-    return min(possible)[2] if possible else None
-
-
-def is_free(board: Board, cells: Dictionary, operation: Operation, wanted: list[tuple[str, Mode]]) -> bool:
-    """Whether no lock of anybody stands in the way."""
-    author = operation.author
-    for claim in table(cells, "claims", Claim).values():
-        own = claim.task is None and (claim.worker, claim.place) == (author.worker, author.place)
-        if own or (not claim.queued and over(board, claim.lease, operation)):
-            continue
-        for lock in claim.locks:
-            for name, mode in wanted:
-                both = mode is lock.mode is Mode.SHARED
-                if not both and overlap(seen(cells, name), seen(cells, lock.resource)):
-                    return False
-    return True
 
 
 Ledgers.TestCase.settings = settings(max_examples=120, stateful_step_count=50)

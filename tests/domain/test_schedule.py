@@ -6,6 +6,7 @@ import pytest
 
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
+    Add,
     Cancel,
     Complete,
     Edit,
@@ -13,13 +14,15 @@ from gitpw.domain.operation import (
     Land,
     Landing,
     Lock,
+    NewTask,
     Register,
     Release,
     Retry,
     Take,
     Unlock,
 )
-from gitpw.domain.schedule import PARKED_AT_ONCE, reasons
+from gitpw.domain.reasons import reasons
+from gitpw.domain.schedule import PARKED_AT_ONCE
 from gitpw.domain.task import TaskStatus
 from gitpw.domain.worker import WorkerStatus
 from tests.domain.state import HOUR, NOON, State, locks, problems
@@ -131,7 +134,7 @@ def test_dead_dependency_is_a_reason(end: type) -> None:
         state.done(Cancel(task=TaskId(first)))
     status = "failed" if end is Fail else "cancelled"
     reason = state.refused(Take(lease=HOUR), "bob").data["reasons"][0]
-    assert reason == {"taskId": second, "code": "waiting", "reason": f"waits for {first} ({status})"}
+    assert reason == {"taskId": second, "code": "blocked", "reason": f"waits for {first} ({status})"}
 
 
 def test_unknown_task() -> None:
@@ -263,48 +266,49 @@ def test_passed_over_for_a_held_file() -> None:
     free = state.add("free", priority=2)
     state.done(Lock(locks=locks("src"), lease=HOUR), "bob")
     assert best(state) == free
-    assert state.task(held).parked is not None
+    assert state.task(held).parked == "src/a.py"
     later = state.add("later", priority=2)
     state.done(Unlock(all=True), "bob")
-    assert state.task(held).parked is None
     assert [best(state), best(state)] == [held, later]
+    assert state.task(held).parked is None
 
 
-def test_parked_until_the_last_lock_in_the_way_is_gone() -> None:
-    """A task that two locks block is parked under one, then under the other."""
+def test_stands_aside_until_the_last_file_is_free() -> None:
+    """A task that two locks block stands aside for one of the files, then for the other."""
     state = State()
     state.room("ada", 5)
-    state.room("cy", 5)
     held = state.add("held", "a", "b", priority=1)
     for _ in range(3):
         state.add()
-    state.done(Lock(locks=locks("a"), lease=HOUR), "bob")
-    state.done(Lock(locks=locks("b"), lease=HOUR), "dan")
+    for worker, file in (("bob", "a"), ("dan", "b")):
+        state.done(Lock(locks=locks(file), lease=HOUR), worker)
+    owners = {"a": "bob", "b": "dan"}
     assert best(state) != held
-    first = state.task(held).parked
-    assert first is not None
-    state.done(Unlock(all=True), state.claim(first).worker)
-    assert state.task(held).parked is None
+    first = str(state.task(held).parked)
+    state.done(Unlock(all=True), owners.pop(first))
     assert best(state) != held
-    second = state.task(held).parked
-    assert second not in {None, first}
-    state.done(Unlock(all=True), state.claim(str(second)).worker)
+    second = str(state.task(held).parked)
+    assert second in owners
+    state.done(Unlock(all=True), owners.pop(second))
     assert best(state) == held
 
 
-def test_claimed_task_unparks_what_it_blocked() -> None:
-    """What a claim blocked stands in line again when the claim is released, and when it has landed."""
+def test_what_waits_for_one_file_goes_one_after_another() -> None:
+    """Tasks that need the same file are granted one after another, in their order, as it comes free."""
     state = State()
     state.room("ada", 3)
     first, second, third = (state.add(name, "a", priority=place) for place, name in enumerate("xyz", 1))
     other = state.add()
     assert [best(state), best(state)] == [first, other]
-    assert {state.task(name).parked for name in (second, third)} == {state.task(first).claim}
+    assert {state.task(name).parked for name in (second, third)} == {"a"}
+    assert told(state, "bob") == {second: "held", third: "held", first: "claimed", other: "claimed"}
     state.done(Release(task=TaskId(first)))
-    assert {state.task(name).parked for name in (second, third)} == {None}
     assert best(state, "bob") == first
     land(state, first)
     assert best(state, "cy") == second
+    assert state.refused(Take(lease=HOUR), "dan").code == "nothing"
+    land(state, second)
+    assert best(state, "dan") == third
 
 
 def test_parked_under_a_claim_whose_lease_has_ended() -> None:
@@ -353,19 +357,18 @@ def test_edit_unparks() -> None:
 
 
 def test_parks_a_few_at_once() -> None:
-    """One claim puts no more than 64 tasks aside, and the next one the rest."""
+    """One claim puts no more than a thousand tasks aside, and the next one the rest."""
     state = State()
     state.room("ada", 3)
-    for number in range(PARKED_AT_ONCE + 3):
-        state.add(f"held {number}", "a", priority=1)
+    new = NewTask(title="held", files=("a",), priority=1)
+    state.done(Add(tasks=(new,) * (PARKED_AT_ONCE + 3)))
     state.add()
     state.add()
     state.done(Lock(locks=locks("a"), lease=HOUR), "bob")
     best(state)
-    (under,) = state.board.parking()
-    assert len(list(state.board.parked(under))) == PARKED_AT_ONCE
+    assert len(list(state.board.parked())) == PARKED_AT_ONCE
     best(state)
-    assert len(list(state.board.parked(under))) == PARKED_AT_ONCE + 3
+    assert len(list(state.board.parked())) == PARKED_AT_ONCE + 3
 
 
 def test_reasons_name_everything() -> None:
@@ -429,15 +432,14 @@ def test_retried_task_is_claimed_anew() -> None:
     assert best(state, "bob") == task
 
 
-def test_giving_up_the_lock_in_the_way_unparks() -> None:
-    """A task stands in line again when the one lock that blocked it is given up, though its claim goes on."""
+def test_giving_up_the_lock_in_the_way() -> None:
+    """A task is to be had again when the one lock that blocked it is given up, though its claim goes on."""
     state = State()
     held = state.add("held", "a", priority=1)
     state.add()
     state.done(Lock(locks=locks("a", "b"), lease=HOUR), "bob")
     assert best(state, "ada") != held
     state.done(Unlock(resources=("a",)), "bob")
-    assert state.task(held).parked is None
     assert best(state, "cy") == held
 
 
@@ -474,3 +476,18 @@ def test_own_overdue_task_is_not_taken_away() -> None:
     claim = state.take("ada")
     assert best(state, "ada", minutes=66) == other
     assert state.claim(claim.id).token == claim.token
+
+
+def test_tasks_that_an_older_version_parked() -> None:
+    """What stands aside for a claim, as in older ledgers, is to be had when its files are free, and stands right then."""
+    state = State()
+    task = state.add("work", "a")
+    key = next(key for key in state.cells.contents if key[0] == "ready")
+    old = ("parked", "0123456789abcdef", *key[2:])
+    record = state.task(task).but(parked="0123456789abcdef", turn="/".join(old))
+    contents = {**state.cells.contents, old: b"", ("tasks", task): record.to_json()}
+    del contents[key]
+    state.cells = type(state.cells)(contents)
+    assert best(state) == task
+    state.done(Release(task=TaskId(task)))
+    assert problems(state.cells) == []
