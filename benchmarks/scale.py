@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.measure import alternate, median
 from gitpw.adapters.clock import SystemClock
@@ -20,22 +22,37 @@ from tests.support.servers import HttpServer
 LONG = 7 * 86_400
 
 
+class Size(NamedTuple):
+    """What is in a ledger; `rounds` is how many claims must find something."""
+
+    tasks: int
+    locks: int
+    rounds: int
+    demand: int
+
+
 def main() -> None:
     """Print the medians, the ratio and the memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--locks", type=int, default=10_000)
+    parser.add_argument(
+        "--demand", type=int, default=0, help="so many files are all that the tasks want, and all are held"
+    )
     parser.add_argument("--rounds", type=int, default=8)
     options = parser.parse_args()
+    size = Size(options.tasks, options.locks, options.rounds, options.demand)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         with HttpServer(root / "served") as server:
-            small = _ledger(root, server, "small", 0, 0, options.rounds)
-            large = _ledger(root, server, "large", options.tasks, options.locks, options.rounds)
+            small = _ledger(root, server, "small", Size(0, 0, options.rounds, 0))
+            large = _ledger(root, server, "large", size)
             works = {
                 name: lambda _number, where=where: _claim(where)
                 for name, where in (("small", small), ("large", large))
             }
+            if options.demand:
+                _settle(large)
             times = alternate(works, options.rounds)
             peak = _claim(large, "/usr/bin/time", "-f", "%M") if Path("/usr/bin/time").exists() else ""
     ratio = median(times["large"]) / median(times["small"])
@@ -51,8 +68,28 @@ def _claim(where: Path, *before: str) -> str:
     ).err.strip()
 
 
-def _ledger(root: Path, server: HttpServer, name: str, tasks: int, locks: int, rounds: int) -> Path:
-    """A clone whose ledger has that many tasks and locks, and some more to claim."""
+def _file(number: int, demand: int) -> str:
+    return f"hot/{number % demand}.py" if demand else f"src/{number % 100}/{number}.py"
+
+
+def _settle(where: Path) -> None:
+    """Claim until what waits for held files stands aside: how many claims that takes, and the longest of them."""
+    times = []
+    for _ in range(60):
+        began = time.perf_counter()
+        _claim(where)
+        times.append((time.perf_counter() - began) * 1000)
+        if len(times) > 2 and times[-1] < 1.5 * times[-2] and times[-1] < max(times) / 2:
+            break
+    print(f"until the queue had settled: {len(times)} claims, the longest {max(times):.0f} ms")
+
+
+def _ledger(root: Path, server: HttpServer, name: str, size: Size) -> Path:
+    """A clone whose ledger has that many tasks and locks, and some more to claim.
+
+    Where there is a demand, they come after all tasks that want the files in demand.
+    """
+    tasks, locks, rounds, demand = size
     make_upstream(root / "served" / f"{name}.git")
     where = clone(server.url(f"{name}.git"), root / name)
     for key in ("name", "email"):
@@ -66,14 +103,14 @@ def _ledger(root: Path, server: HttpServer, name: str, tasks: int, locks: int, r
     ledger = Ledger(store, Journal(folder / "journal"), SystemClock().now)
     ledger.transact(Register(id="bench", max_concurrent_tasks=1000), author)
     first = tuple(
-        NewTask(title=f"Next {number}", priority=1, files=(f"next/{number}.py",))
-        for number in range(rounds + 2)
+        NewTask(title=f"Next {number}", priority=5 if demand else 1, files=(f"next/{number}.py",))
+        for number in range(rounds + 70 if demand else rounds + 2)
     )
     ledger.transact(Add(tasks=first), author)
     for begin in range(0, tasks, 10_000):
         more = range(begin, min(begin + 10_000, tasks))
         ledger.transact(
-            Add(tasks=tuple(NewTask(title=f"Task {n}", files=(f"src/{n % 100}/{n}.py",)) for n in more)),
+            Add(tasks=tuple(NewTask(title=f"Task {n}", files=(_file(n, demand),)) for n in more)),
             author,
         )
     for begin in range(0, locks, 100):
@@ -81,6 +118,9 @@ def _ledger(root: Path, server: HttpServer, name: str, tasks: int, locks: int, r
             Held(resource=f"held/{n % 100}/{n}.py", mode=Mode.EXCLUSIVE) for n in range(begin, begin + 100)
         )
         ledger.transact(Lock(locks=held, lease=LONG), author.but(place=f"{begin:016x}"))
+    if demand:
+        wanted = tuple(Held(resource=_file(n, demand), mode=Mode.EXCLUSIVE) for n in range(demand))
+        ledger.transact(Lock(locks=wanted, lease=LONG), author)
     run(["git", "gc", "--quiet"], cwd=folder / "store.git")
     run(["git", "gc", "--quiet"], cwd=root / "served" / f"{name}.git")
     return where
