@@ -8,12 +8,12 @@ import re
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ValidationError
 
 from gitpw.adapters.disk import replace
-from gitpw.domain.policy import Policy
+from gitpw.domain.policy import NotifyRule, Policy
 from gitpw.errors import ConfigError, InvalidError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 NAME = ".gitpw.toml"
 
 BOM = "\ufeff"
+
+RULE = ("notify", "rule")
+"""The key of tables of which there may be several."""
 
 LONGEST = 1 << 20
 """Bytes; a file beyond that is no policy."""
@@ -65,13 +68,14 @@ ledger = {ledger}  # the ledger's id: where it is missing, 'git pw init' doesn't
 
 
 class Wrong(NamedTuple):
-    """What is wrong with one key, or with one item of its list."""
+    """What is wrong with one key, or with one item of its list; `nth` of the tables where there are several alike."""
 
     key: tuple[str, ...]
     item: int | None
     what: str
     hint: str | None
     kind: str
+    nth: int = 0
 
     @property
     def name(self) -> str:
@@ -239,7 +243,7 @@ def _refuse(text: str, where: str, wrong: Sequence[Wrong]) -> None:
     layout, nowhere = _layout(text), text.count("\n") + 2
     line, first = min(((_line(layout, one) or nowhere, one) for one in wrong), key=lambda pair: pair[0])
     place = where if line == nowhere else f"{where}:{line}"
-    hint = first.hint or f"git pw config {first.name} VALUE"
+    hint = first.hint or ("see docs/notifications.md" if _in_rule(first.key) else f"git pw config {first.name} VALUE")
     raise ConfigError(f"{place}: {first.name}: {first.what}", hint=hint)
 
 
@@ -254,7 +258,7 @@ def _layout(text: str) -> Layout | None:
 
 def _line(layout: Layout | None, wrong: Wrong) -> int | None:
     """The line of what is wrong; None where it can't be told."""
-    place = None if layout is None else layout.place(wrong.key, wrong.item)
+    place = None if layout is None else layout.place(wrong.key, wrong.item, wrong.nth)
     return None if layout is None or place is None else layout.text.count("\n", 0, place) + 1
 
 
@@ -272,17 +276,25 @@ def _wrong(data: Mapping[str, Any]) -> list[Wrong]:
 
 def _key(error: ErrorDetails) -> tuple[str, ...]:
     """Below a key pydantic's path goes on with the place in a list, or the name of a type that would have done."""
-    parts = [str(part) for part in error["loc"]]
-    deeper = (
-        at for at, part in enumerate(error["loc"]) if isinstance(part, int) or part in {"str", "list[str]"}
-    )
-    return tuple(parts[: next(deeper, None)])
+    loc = error["loc"]
+    if _in_rule(loc):
+        return (*map(str, loc[:2]), str(loc[3]))
+    deeper = (at for at, part in enumerate(loc) if isinstance(part, int) or part in {"str", "list[str]"})
+    return tuple(map(str, loc[: next(deeper, None)]))
+
+
+def _in_rule(path: Sequence[object]) -> bool:
+    """Whether a path, with or without the places in lists, leads into one of the tables that there may be several of."""
+    return tuple(path[:2]) == RULE and any(isinstance(part, str) for part in path[2:])
 
 
 def _explained(key: tuple[str, ...], told: list[ErrorDetails]) -> Wrong:
     first = told[-1]  # of a text or a list of them, what is wrong with the list says more
     kind, context = first["type"], first.get("ctx", {})
-    item = next((part for part in first["loc"] if isinstance(part, int)), None)
+    places = [part for part in first["loc"] if isinstance(part, int)]
+    if _in_rule(key):
+        return _explained_in_rule(key, first, places)
+    item = next(iter(places), None)
     if kind == "extra_forbidden":
         return Wrong(key, item, "there is no such key", _nearest(key), "unknown")
     if kind in EXPECTED:
@@ -294,6 +306,18 @@ def _explained(key: tuple[str, ...], told: list[ErrorDetails]) -> Wrong:
     if kind == "literal_error":
         return Wrong(key, item, f"expected {context['expected']}", None, "value")
     return Wrong(key, item, first["msg"].replace("Input should be", "expected"), None, "value")
+
+
+def _explained_in_rule(key: tuple[str, ...], error: ErrorDetails, places: list[int]) -> Wrong:
+    """The same for a key of one of several tables."""
+    near = difflib.get_close_matches(key[-1], NotifyRule.model_fields, n=1)
+    if error["type"] == "extra_forbidden":
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NotifyRule.model_fields)}"
+        return Wrong(key, None, "there is no such key", hint, "unknown", places[0])
+    missing = error["type"] in {"missing", "too_short"}
+    plain = {**error, "loc": (*key, *places[1:])}
+    what = _explained((key[-1],), [cast("ErrorDetails", plain)])
+    return Wrong(key, what.item, "it must name somebody" if missing else what.what, what.hint, what.kind, places[0])
 
 
 def _known() -> list[str]:
@@ -339,7 +363,8 @@ def _fitting(path: tuple[str, ...], text: str) -> Any:
         failed += found
     told = next((found for found in failed if found.kind == "value"), failed[0])
     kind = InvalidError if told.kind == "value" else UsageError
-    raise kind(f"{'.'.join(path)}: {text!r} won't do: {told.what}", hint=told.hint)
+    said = "that" if path[0] == "notify" else repr(text)  # an address may be a secret
+    raise kind(f"{'.'.join(path)}: {said} won't do: {told.what}", hint=told.hint)
 
 
 def _at(policy: Policy, path: tuple[str, ...]) -> Any:

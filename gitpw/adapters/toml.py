@@ -76,9 +76,16 @@ class Layout:
         """The entry of exactly that key."""
         return next((one for one in self.entries if one.path == path), None)
 
-    def place(self, path: Path, item: int | None = None) -> int | None:
-        """Where a key stands, or one item of its list; else its table, or the first thing in it."""
-        found = self.find(path)
+    def place(self, path: Path, item: int | None = None, nth: int = 0) -> int | None:
+        """Where a key stands, or one item of its list; else its table, or the first thing in it.
+
+        `nth` is for tables of which there are several: the key of that one is meant.
+        """
+        alike = [one.start for one in self.tables if one.path == path[:-1]]
+        start = alike[nth] if nth < len(alike) else 0
+        found = next((one for one in self.entries if one.path == path and one.key >= start), None)
+        if found is None and len(alike) > 1:
+            return start
         if found is not None:
             items = found.items or ()
             return items[item].start if item is not None and item < len(items) else found.key

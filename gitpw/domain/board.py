@@ -152,6 +152,11 @@ class Board:
         self._read: dict[Key, Record] = {}
         self._globs: dict[tuple[str, ...], list[tuple[ClaimId, Held, Resource]]] | None = None
 
+    @property
+    def before(self) -> Board:
+        """The same state without the changes."""
+        return Board(self._cells)
+
     # cells
 
     def _load(self, key: Key) -> bytes | None:
@@ -565,6 +570,13 @@ class Board:
             ending = self.ending(ClaimId(name))
             if ending is not None:
                 yield ClaimId(name), ending
+
+    def ended_at(self, counter: int) -> list[tuple[ClaimId, Ended]]:
+        """The claims that the operation of that counter ended: those among the changes, else one looks at all endings."""
+        if not self.changes:
+            return [(name, one) for name, one in self.endings() if one.counter == counter]
+        names = [ClaimId(key[1]) for key, raw in self.changes.items() if key[0] == "ended" and raw is not None]
+        return [(name, one) for name in names if (one := self.ending(name)) is not None]
 
     def forget_ending(self, claim: ClaimId) -> None:
         """Drop the memory of a claim."""

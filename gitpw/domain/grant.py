@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
-from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, implausible, merged_locks, overdue
+from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, ending_soon, implausible, merged_locks, overdue
 from gitpw.domain.operation import (
     REMEMBERED,
     Done,
@@ -25,6 +25,7 @@ from gitpw.domain.operation import (
     Renew,
     Suspect,
     Unlock,
+    Warn,
 )
 from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import Task, TaskStatus
@@ -403,6 +404,19 @@ def suspect(board: Board, operation: Operation, request: Suspect) -> Outcome:
             board.put_claim(claim.but(lease=claim.lease.but(marks=marks)))
             marked.append(name)
     return Done(changed=bool(marked), detail={"suspected": marked})
+
+
+def warn(board: Board, operation: Operation, request: Warn) -> Outcome:
+    """Note that leases end soon, of which nobody was told yet; a renewal wipes the note."""
+    warned = []
+    for name in request.claims:
+        claim = board.claim(name)
+        if claim is None or claim.queued or claim.lease.warned is not None:
+            continue
+        if ending_soon(claim.lease, operation.at):
+            board.put_claim(claim.but(lease=claim.lease.but(warned=operation.at)))
+            warned.append(name)
+    return Done(changed=bool(warned), detail={"warned": warned})
 
 
 def expire(board: Board, operation: Operation, _request: Expire) -> Outcome:

@@ -14,7 +14,7 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
+__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "ending_soon", "implausible", "merged_locks", "overdue"]
 
 
 class Held(Record):
@@ -27,7 +27,8 @@ class Held(Record):
 class Lease(Record):
     """Until when a claim stands; `version` is the ledger's counter at its last renewal, `duration` in seconds.
 
-    `marks` holds, host by host, when a host first saw this version overdue (or impossibly long): see `ended`.
+    `marks` holds, host by host, when a host first saw this version overdue (or impossibly long): see `ended`. `warned`
+    is when people were told that it ends soon.
     """
 
     duration: int = Field(ge=1, le=LONGEST_LEASE)
@@ -36,6 +37,7 @@ class Lease(Record):
     host: str
     version: int
     marks: dict[str, Instant] = Field(default_factory=dict)
+    warned: Instant | None = None
 
 
 class Claim(Record):
@@ -107,6 +109,16 @@ def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
 def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
     """Whether by this clock alone the lease and the tolerated skew have passed."""
     return now - timedelta(seconds=settings.skew) > lease.expires_at
+
+
+SOON = timedelta(minutes=15)
+"""A lease ends soon when so much of it is left at most, or a quarter of it if that is less."""
+
+
+def ending_soon(lease: Lease, now: datetime) -> bool:
+    """Whether by this clock the lease stands, and not for long."""
+    left = lease.expires_at - now
+    return timedelta() < left <= min(SOON, timedelta(seconds=lease.duration / 4))
 
 
 def implausible(lease: Lease, now: datetime, settings: Settings) -> bool:

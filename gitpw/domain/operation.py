@@ -178,6 +178,13 @@ class Suspect(Record):
     claims: tuple[ClaimId, ...]
 
 
+class Warn(Record):
+    """Note that leases end soon: whoever notes it first tells people of it."""
+
+    verb: Literal["warn"] = "warn"
+    claims: tuple[ClaimId, ...]
+
+
 class Expire(Record):
     """Return what overdue claims hold, all of them or those named."""
 
@@ -435,6 +442,7 @@ Request = (
     | Take
     | Unlock
     | Unregister
+    | Warn
     | Withdraw
 )
 

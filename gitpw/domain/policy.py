@@ -9,8 +9,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from gitpw.domain.event import event_named, nearest_event
 from gitpw.domain.ids import duration
 from gitpw.domain.resource import resource
+from gitpw.domain.target import check_address, check_secret
 from gitpw.domain.task import TaskType, is_branch
 from gitpw.errors import ConfigError, InvalidError, PwError
 
@@ -167,11 +169,33 @@ class GitHub(Section):
     labels: dict[str, str] = {}
 
 
-class Notify(Section):
-    """`[notify]`."""
+def _event(name: str) -> None:
+    """A name stands for an event."""
+    if event_named(name) is None:
+        raise InvalidError(f"{name!r} is no event", hint=nearest_event(name))
 
-    urls: list[str] = []
-    events: list[str] = []
+
+Address = Annotated[str, _by(check_address)]
+EventName = Annotated[str, _by(_event)]
+
+
+class NotifyRule(Section):
+    """One `[[notify.rule]]`: whom to tell of which events, tasks and workers; what isn't given may be any."""
+
+    urls: list[Address] = Field(min_length=1)
+    events: list[EventName] = []
+    tasks: list[str] = []
+    workers: list[str] = []
+
+
+class Notify(Section):
+    """`[notify]`: `urls` are told of `events`, or of all; each rule tells others."""
+
+    urls: list[Address] = []
+    events: list[EventName] = []
+    secret: Annotated[str, _by(check_secret)] | None = None
+    plain_http: bool = False
+    rule: list[NotifyRule] = []
 
 
 class Policy(Section):

@@ -46,6 +46,7 @@ from gitpw.domain.operation import (
     Take,
     Unlock,
     Unregister,
+    Warn,
     Withdraw,
 )
 
@@ -108,6 +109,7 @@ RULES: Mapping[type, Rule] = {
     Take: schedule.take,
     Unlock: grant.unlock,
     Unregister: roster.unregister,
+    Warn: grant.warn,
     Withdraw: merging.withdraw,
 }
 

@@ -31,6 +31,7 @@ from gitpw.domain.operation import (
     Stop,
     Unlock,
     Unregister,
+    Warn,
 )
 
 OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
@@ -104,6 +105,12 @@ def _renewed(_board: Board, request: Renew, _outcome: Done) -> str:
     return f"renew {len(request.claims)} {'lease' if len(request.claims) == 1 else 'leases'}"
 
 
+def _warned(board: Board, _request: Warn, outcome: Done) -> str:
+    claims = [claim for name in outcome.detail.get("warned", ()) if (claim := board.claim(name)) is not None]
+    names = (claim.task or f"locks of {claim.worker}" for claim in claims)
+    return f"warn: about to end, the lease on {', '.join(names)}"
+
+
 def _reported(board: Board, request: Report, _outcome: Done) -> str:
     progress = board.progress(request.task)
     far = f" {progress.percent_complete} %" if progress else ""
@@ -159,6 +166,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Stop: _paused,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
+    Warn: _warned,
 }
 
 
