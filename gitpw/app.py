@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitpw.adapters.early import EarlyPush, open_early
 from gitpw.adapters.git import GitRepo
@@ -14,13 +14,15 @@ from gitpw.errors import PwError
 
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
+    from gitpw.adapters.notify import Notifier
+    from gitpw.adapters.rules import GitRules
     from gitpw.adapters.server import ServerHooks
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context, Workshop
+    from gitpw.services.ports import Context, Post, Workshop
 
 T = TypeVar("T")
 
@@ -205,6 +207,10 @@ def _assembled(
     ledger = (
         local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     )
+    rules = GitRules(repo, far, folder, tell)
+    post = _post(repo, rules, folder, tell)
+    if not dry_run:
+        _listen(ledger, post)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
@@ -218,7 +224,7 @@ def _assembled(
         files=OwnFiles(repo, folder, policy, far),
         modes=lambda path: modes_of(repo, path),
         policy=policy,
-        rules=GitRules(repo, far, folder, tell),
+        rules=rules,
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,
@@ -231,6 +237,7 @@ def _assembled(
         faults=faults or {},
         far=far,
         workshop=lambda: _workshop(repo),
+        post=post,
     )
 
 
@@ -243,6 +250,65 @@ def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, 
             raise
         faults[name] = error
         return otherwise
+
+
+SENDING = "GITPW_SENDING"
+"""Set in the process that sends notices, which starts no other."""
+
+
+def _listen(ledger: Ledger, post: Post) -> None:
+    """Have people told of what is decided from now on, and of what an earlier command left unsent."""
+
+    def heard(*decided: Any) -> None:
+        from gitpw.services.notify import notify
+
+        notify(post, *decided)
+
+    ledger.heard = heard
+    if post.spool.due():
+        post.start()
+
+
+def _post(repo: GitRepo, rules: GitRules, folder: Path, tell: Callable[[str], None]) -> Post:
+    """How people are told, with what is slow to import left for when they are."""
+    from gitpw.adapters.policy import own_rules
+    from gitpw.adapters.process import CLEAN, detach
+    from gitpw.adapters.spool import Spool
+    from gitpw.domain.notice import events_wanted
+    from gitpw.domain.policy import Notify
+    from gitpw.services.ports import Post
+
+    def own() -> Notify:
+        try:
+            return own_rules(repo)
+        except PwError as error:
+            tell(error.message)
+            return Notify()
+
+    def start() -> None:
+        if SENDING not in os.environ:
+            where = repo.main_root() or repo.common_dir
+            words = [sys.executable, "-P", "-m", "gitpw", "-C", where, "notify", "deliver"]
+            detach(words, cwd=where, env={**CLEAN, SENDING: "1"})
+
+    return Post(
+        spool=Spool(folder / "notify"),
+        notifier=lambda: _notifier(repo),
+        rules=lambda: [rules.policy().notify, own()],
+        wanted=lambda: rules.notified() | events_wanted(own()),
+        start=start,
+    )
+
+
+def _notifier(repo: GitRepo) -> Notifier:
+    """Who sends them; the repository is called as its remote's, or else as its folder."""
+    from gitpw.adapters.notify import Notifier
+    from gitpw.adapters.url import place
+
+    remote = _remote(repo, None)
+    where = repo.main_root() or repo.common_dir
+    path = where if remote is None else place(repo.push_url(remote), where).path
+    return Notifier(repo.config, os.environ, Path(path).name)
 
 
 def _workshop(repo: GitRepo) -> Workshop:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from pydantic import BaseModel, ValidationError
 
 from gitpw.adapters.disk import replace
-from gitpw.domain.policy import NotifyRule, Policy
+from gitpw.domain.policy import Notify, NotifyRule, Policy
 from gitpw.errors import ConfigError, InvalidError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from gitpw.adapters.git import GitRepo
     from gitpw.adapters.toml import Layout
 
 NAME = ".gitpw.toml"
@@ -102,6 +103,28 @@ def parse_policy(text: str, where: str = NAME) -> Policy:
     data = _parsed(text, where)
     _refuse(text, where, _wrong(data))
     return Policy.model_validate(data)
+
+
+def own_rules(repo: GitRepo) -> Notify:
+    """Whom this user wants told, by git's configuration: `pw.notify.url`, `.events`, `.secret` and `.plainHttp`.
+
+    Raises `ConfigError`, which shows no address.
+    """
+    urls = repo.config_all("pw.notify.url")
+    if not urls:
+        return Notify()
+    events = [word for text in repo.config_all("pw.notify.events") for word in text.replace(",", " ").split()]
+    own = {
+        "urls": urls,
+        "events": events,
+        "secret": "config:pw.notify.secret" if repo.config("pw.notify.secret") else None,
+        "plain_http": (repo.config("pw.notify.plainhttp") or "").lower() in {"true", "yes", "on", "1"},
+    }
+    wrong = _wrong({"notify": own})
+    if wrong:
+        key = wrong[0].key[-1].removesuffix("s") if wrong[0].key[-1] == "urls" else wrong[0].key[-1]
+        raise ConfigError(f"pw.notify.{key} in git's configuration: {wrong[0].what}", hint=wrong[0].hint)
+    return Notify.model_validate(own)
 
 
 def get_value(root: str | None, key: str) -> Any:
@@ -243,7 +266,9 @@ def _refuse(text: str, where: str, wrong: Sequence[Wrong]) -> None:
     layout, nowhere = _layout(text), text.count("\n") + 2
     line, first = min(((_line(layout, one) or nowhere, one) for one in wrong), key=lambda pair: pair[0])
     place = where if line == nowhere else f"{where}:{line}"
-    hint = first.hint or ("see docs/notifications.md" if _in_rule(first.key) else f"git pw config {first.name} VALUE")
+    hint = first.hint or (
+        "see docs/notifications.md" if _in_rule(first.key) else f"git pw config {first.name} VALUE"
+    )
     raise ConfigError(f"{place}: {first.name}: {first.what}", hint=hint)
 
 
@@ -317,7 +342,9 @@ def _explained_in_rule(key: tuple[str, ...], error: ErrorDetails, places: list[i
     missing = error["type"] in {"missing", "too_short"}
     plain = {**error, "loc": (*key, *places[1:])}
     what = _explained((key[-1],), [cast("ErrorDetails", plain)])
-    return Wrong(key, what.item, "it must name somebody" if missing else what.what, what.hint, what.kind, places[0])
+    return Wrong(
+        key, what.item, "it must name somebody" if missing else what.what, what.hint, what.kind, places[0]
+    )
 
 
 def _known() -> list[str]:

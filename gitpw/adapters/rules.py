@@ -16,7 +16,9 @@ from typing import NamedTuple
 from gitpw.adapters.git import GitRepo, short_name
 from gitpw.adapters.policy import NAME, load_policy, parse_policy
 from gitpw.adapters.sheet import holds, load_sheet, loose_ref, write_sheet
+from gitpw.domain.event import Event, event_named
 from gitpw.domain.ids import duration
+from gitpw.domain.notice import events_wanted
 from gitpw.domain.policy import Policy, or_defaults
 from gitpw.domain.sheet import Asks, Origin, Sheet
 from gitpw.errors import ConfigError
@@ -63,6 +65,13 @@ class GitRules:
             return sheet.lockable
         return bool(self.policy().policy.lockable)
 
+    def notified(self) -> frozenset[Event]:
+        """The events that they have people told of, by what was written down if that still holds; raises as `policy` does."""
+        sheet = load_sheet(self._folder)
+        if sheet is not None and holds(sheet, self._folder):
+            return frozenset(filter(None, map(event_named, sheet.events)))
+        return events_wanted(self.policy().notify)
+
     def on_base(self) -> bool:
         """Whether they were found on the base branch; raises as `policy` does."""
         return self._found.origin is Origin.BASE
@@ -94,6 +103,7 @@ class GitRules:
             lockable=bool(guarding.lockable),
             critical=tuple(guarding.guarded),
             ignore=tuple(guarding.ignore),
+            events=tuple(sorted(events_wanted(found.policy.notify))),
         )
         write_sheet(sheet, self._folder)
 

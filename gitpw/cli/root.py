@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "status": "status:status",
         "log": "log:log",
         "health": "upkeep:health",
+        "notify": "notify:notify",
     },
     "Upkeep": {
         "check": "check:check",

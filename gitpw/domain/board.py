@@ -575,7 +575,9 @@ class Board:
         """The claims that the operation of that counter ended: those among the changes, else one looks at all endings."""
         if not self.changes:
             return [(name, one) for name, one in self.endings() if one.counter == counter]
-        names = [ClaimId(key[1]) for key, raw in self.changes.items() if key[0] == "ended" and raw is not None]
+        names = [
+            ClaimId(key[1]) for key, raw in self.changes.items() if key[0] == "ended" and raw is not None
+        ]
         return [(name, one) for name in names if (one := self.ending(name)) is not None]
 
     def forget_ending(self, claim: ClaimId) -> None:

@@ -12,7 +12,18 @@ from typing import NamedTuple
 from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
-from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, ending_soon, implausible, merged_locks, overdue
+from gitpw.domain.lock import (
+    Claim,
+    Ended,
+    Held,
+    Lease,
+    Mode,
+    ended,
+    ending_soon,
+    implausible,
+    merged_locks,
+    overdue,
+)
 from gitpw.domain.operation import (
     REMEMBERED,
     Done,

@@ -14,7 +14,18 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "ending_soon", "implausible", "merged_locks", "overdue"]
+__all__ = [
+    "Claim",
+    "Ended",
+    "Held",
+    "Lease",
+    "Mode",
+    "ended",
+    "ending_soon",
+    "implausible",
+    "merged_locks",
+    "overdue",
+]
 
 
 class Held(Record):

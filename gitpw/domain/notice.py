@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -71,7 +71,8 @@ class Notice(Record):
     @property
     def headline(self) -> str:
         """The notice in a line; what comes from the ledger in it is as it was written there."""
-        return " ".join(_SENTENCES[self.event](self).split())
+        said = " ".join(_SENTENCES[self.event](self).split())
+        return f"a test of notifications: {said}" if self.detail.get("test") else said
 
     @property
     def name(self) -> str:
@@ -95,6 +96,16 @@ _SENTENCES: Mapping[Event, Callable[[Notice], str]] = {
     Event.LEASE_ENDING: lambda it: f"the lease of {it.worker_id} on {_about(it)} ends at {it.reason}",
     Event.NEEDS_PERSON: lambda it: f"{it.name if it.task_id else 'merging'} needs a person: {it.reason}",
 }
+
+
+class Waiting(NamedTuple):
+    """A notice that waits, and the keys of the targets that have it; `since` in Unix time, `age` in seconds."""
+
+    path: str
+    notice: Notice
+    done: tuple[str, ...]
+    since: float
+    age: float
 
 
 # Who asked for it
@@ -208,9 +219,7 @@ def _landed(make: _Maker, request: Land, outcome: Done) -> Iterator[Notice]:
     commits = {landing.task: landing.commit for landing in request.landings}
     for name in outcome.tasks:
         task = make.board.task(name)
-        yield make(
-            Event.MERGED, name, None if task is None else task.assigned_to, commit=commits.get(name)
-        )
+        yield make(Event.MERGED, name, None if task is None else task.assigned_to, commit=commits.get(name))
     yield from _returned(make, request, outcome)
 
 
@@ -289,7 +298,9 @@ def _refused(board: Board, operation: Operation, outcome: Refused) -> Iterator[N
     request, holder = operation.request, outcome.data.get("holder")
     named = getattr(request, "task", None) or outcome.data.get("taskId")
     words = [operation.author.worker, request.verb, named, outcome.code]
-    words += [str(holder.get(key)) for key in ("workerId", "taskId", "path")] if isinstance(holder, dict) else []
+    words += (
+        [str(holder.get(key)) for key in ("workerId", "taskId", "path")] if isinstance(holder, dict) else []
+    )
     detail = {
         "verb": request.verb,
         "code": outcome.code,

@@ -40,7 +40,7 @@ class Asks(StrEnum):
 class Sheet(NamedTuple):
     """`refs` are the names and contents of loose refs, empty where there is no such file; `age` is in seconds.
 
-    `file` is the one that the rules were found in, or would be; `there` the file of the ledger's ref in a remote that is a folder of this machine.
+    `events` are those of which people are told. `file` is the one that the rules were found in, or would be; `there` the file of the ledger's ref in a remote that is a folder of this machine.
     """
 
     origin: Origin
@@ -55,6 +55,7 @@ class Sheet(NamedTuple):
     lockable: bool
     critical: tuple[str, ...]
     ignore: tuple[str, ...]
+    events: tuple[str, ...] = ()
 
     @property
     def guarded(self) -> tuple[str, ...]:
@@ -79,6 +80,7 @@ class Sheet(NamedTuple):
         lines += [f"ref {name} {content}" for name, content in self.refs]
         lines += [f"critical {pattern}" for pattern in self.critical]
         lines += [f"ignore {pattern}" for pattern in self.ignore]
+        lines += [f"event {name}" for name in self.events]
         return "\n".join([*lines, END, ""])
 
     def script(self) -> str:
@@ -124,6 +126,7 @@ def parsed(text: str) -> Sheet | None:
             lockable=found["lockable"][0] == "on",
             critical=tuple(found.get("critical", ())),
             ignore=tuple(found.get("ignore", ())),
+            events=tuple(found.get("event", ())),
         )
     except (KeyError, ValueError):
         return None

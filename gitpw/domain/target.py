@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 import re
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from gitpw.errors import InvalidError
@@ -49,6 +49,14 @@ class Target(NamedTuple):
     def __repr__(self) -> str:
         """Without the URL: whatever prints this must not print that."""
         return f"Target({self.kind}, {self.name})"
+
+
+class Sent(NamedTuple):
+    """What became of a notice: `said` is for people, `after` how many seconds the target asks us to wait."""
+
+    state: Literal["sent", "refused", "later"]
+    said: str
+    after: float | None = None
 
 
 def check_address(text: str) -> None:

@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,10 @@ class Answer(NamedTuple):
     operation: Operation
 
 
+Heard = Callable[[Board, Operation, Outcome, int], None]
+"""Told of each operation that was decided, with its counter and the board as it is now; a crash may have it told twice."""
+
+
 class Settled(NamedTuple):
     """What became of an operation that an earlier command left open."""
 
@@ -74,6 +79,7 @@ class Ledger:
         self._deadline = deadline
         self._dry_run = dry_run
         self._lost = False
+        self.heard: Heard | None = None
 
     # reading
 
@@ -194,6 +200,8 @@ class Ledger:
         except BaseException:
             self.journal.leave(identity)
             raise
+        if _changed(answer.outcome) or not isinstance(answer.outcome, Done):
+            self._hear(answer.board, answer.operation, answer.outcome, answer.board.counter)
         if not hold or not isinstance(answer.outcome, Done):
             self.journal.close(identity)
         if _changed(answer.outcome) and answer.board.counter % TIDY == 0:
@@ -320,11 +328,18 @@ class Ledger:
                 return Settled(left.operation, None, left.path)
             known = board.outcome(left.operation.id, left.counter)
         if known is not None:
+            self._hear(board, left.operation, known[1], known[0])
             return Settled(left.operation, known[1], left.path)
         if board.counter > left.counter:
             left.path.unlink(missing_ok=True)
             return None
         return Settled(left.operation, None, left.path)
+
+    def _hear(self, board: Board, operation: Operation, outcome: Outcome, counter: int) -> None:
+        """Say what was decided; what was done is done, whatever goes wrong here."""
+        if self.heard is not None:
+            with suppress(Exception):
+                self.heard(board, operation, outcome, counter)
 
     # recovery
 

@@ -11,12 +11,15 @@ from typing import Literal, NamedTuple, Protocol
 from gitpw.domain.change import Change
 from gitpw.domain.checkout import Look, Memory, Own, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
+from gitpw.domain.event import Event
 from gitpw.domain.forecast import Changes
-from gitpw.domain.ids import ClaimId, TaskId
+from gitpw.domain.ids import ClaimId, OperationId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
+from gitpw.domain.notice import Notice, Waiting
 from gitpw.domain.operation import Author
-from gitpw.domain.policy import Policy
+from gitpw.domain.policy import Notify, Policy
 from gitpw.domain.review import Committed
+from gitpw.domain.target import Sent, Target
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
@@ -37,13 +40,18 @@ __all__ = [
     "Look",
     "Memory",
     "Modes",
+    "Notifier",
     "Own",
+    "Post",
     "Probe",
     "Provision",
     "Pull",
     "Repo",
     "Rules",
+    "Sent",
+    "Spool",
     "Testbed",
+    "Waiting",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -343,6 +351,9 @@ class Rules(Protocol):
     def lockable(self) -> bool:
         """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
 
+    def notified(self) -> frozenset[Event]:
+        """The events that they have people told of, by what was written down if that still holds; raises as `policy` does."""
+
     def on_base(self) -> bool:
         """Whether they were found on the base branch; raises as `policy` does."""
 
@@ -535,6 +546,57 @@ class Forge(Protocol):
         """Let it be merged into another branch."""
 
 
+class Notifier(Protocol):
+    """Tells the outside."""
+
+    def resolve(self, address: str, *, plain_http: bool = False) -> Target:
+        """The target that an address stands for; raises `InvalidError`, which shows no secret."""
+
+    def send(self, to: Target, notice: Notice, secret: str | None) -> Sent:
+        """Tell a target, trying again where that may help; never raises. `secret` is the name of what signs."""
+
+
+class Spool(Protocol):
+    """Notices that still have to be sent from this machine."""
+
+    def put(self, operation: OperationId, notices: Sequence[Notice]) -> bool:
+        """Write down what is to be told of an operation, once; whether there is anything new."""
+
+    def sending(self) -> AbstractContextManager[bool]:
+        """Whether this process is the one that sends until the block ends."""
+
+    def due(self) -> bool:
+        """Whether something waits whose time has come."""
+
+    def waiting(self) -> list[Waiting]:
+        """What is to be sent now, the oldest first."""
+
+    def told(self, one: Waiting, key: str) -> Waiting:
+        """Note that a target has it."""
+
+    def drop(self, one: Waiting) -> None:
+        """Everybody has it."""
+
+    def defer(self, one: Waiting, seconds: float) -> None:
+        """Not to be tried again before so many seconds have passed."""
+
+    def log(self, line: str) -> None:
+        """Keep a line for who wonders what became of a notice."""
+
+
+class Post(NamedTuple):
+    """How people are told: by which rules, those in force and the user's own, and of which events anybody is at all.
+
+    `start` has what waits sent by a process that goes on by itself.
+    """
+
+    spool: Spool
+    notifier: Callable[[], Notifier]
+    rules: Callable[[], Sequence[Notify]]
+    wanted: Callable[[], frozenset[Event]]
+    start: Callable[[], None]
+
+
 class Workshop(NamedTuple):
     """What merging needs; `rules` reads the policy's text, `forge` is None where no host is configured."""
 
@@ -578,3 +640,4 @@ class Context:
     faults: Mapping[str, PwError] = field(default_factory=dict)
     far: Far | None = None
     workshop: Callable[[], Workshop] | None = None
+    post: Post | None = None

@@ -235,7 +235,7 @@ lease = "1m"   # lease # twice
         ("ledger", "b", '"a"   # keep me', '"b"   # keep me'),
         ("merge.base", "q", '"base" = "x#y"', '"base" = "q"'),
         ("merge.window", "3", '"x#y"\n', '"x#y"\nwindow = 3\n'),
-        ("notify.urls", "u", '"x#y"\n', '"x#y"\n\n[notify]\nurls = ["u"]\n'),
+        ("notify.urls", "desktop:u", '"x#y"\n', '"x#y"\n\n[notify]\nurls = ["desktop:u"]\n'),
         ("policy.critical", "z", '  "a", # one\n  "b",\n', '  "z",\n'),
         ("remote", "o", "# keep me\n", '# keep me\nremote = "o"\n'),
     ],

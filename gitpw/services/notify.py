@@ -1,0 +1,42 @@
+"""Tell people what follows from an operation: whoever wrote it does, once, right after it was acknowledged.
+
+Nothing is sent here: notices are written down, and a process that goes on by itself sends them, so that no command
+waits for anybody's server or fails with it.
+"""
+
+from __future__ import annotations
+
+from gitpw.domain.board import Board
+from gitpw.domain.notice import notices
+from gitpw.domain.operation import (
+    Complete,
+    Expire,
+    Fail,
+    Frozen,
+    Land,
+    Lock,
+    Merging,
+    Operation,
+    Outcome,
+    Refused,
+    SendBack,
+    Suspect,
+    Take,
+    Warn,
+)
+from gitpw.services.ports import Post
+
+NEWS = (Complete, Expire, Fail, Frozen, Land, Lock, Merging, SendBack, Suspect, Take, Warn)
+"""Requests from which a notice may follow; of all, a refusal does."""
+
+
+def notify(post: Post, board: Board, operation: Operation, outcome: Outcome, counter: int) -> None:
+    """Have told what anybody wants to be told of."""
+    if not isinstance(outcome, Refused) and not isinstance(operation.request, NEWS):
+        return
+    wanted = post.wanted()
+    if not wanted:
+        return
+    news = [one for one in notices(board, operation, outcome, counter) if one.event in wanted]
+    if post.spool.put(operation.id, news):
+        post.start()
