@@ -136,16 +136,15 @@ class Spool:
 
     def _muted(self, notice: Notice) -> bool:
         """Whether the same refusal was told a moment ago: who asks in a loop is one piece of news."""
-        same = notice.detail.get("same")
-        if same is None:
+        if notice.same is None:
             return False
         now = time.time()
         lines = (read(str(self._folder / "refused")) or b"").decode(errors="replace").splitlines()
         for line in lines:
             at, _, known = line.partition(" ")
-            if known == same and at.isdecimal() and 0 <= now - int(at) < MUTE:
+            if known == notice.same and at.isdecimal() and 0 <= now - int(at) < MUTE:
                 return True
-        self._append("refused", f"{int(now)} {same}\n")
+        self._append("refused", f"{int(now)} {notice.same}\n")
         return False
 
     def _append(self, name: str, line: str) -> None:

@@ -44,7 +44,7 @@ def gc(session: Session) -> None:
     from gitpw.services.gc import gc as run
 
     done = run(session.open(), dry_run=session.dry_run)
-    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected")
+    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected", "warned")
     session.report({name: getattr(done, name) for name in names}, *(_told(done) or ["nothing to tidy"]))
 
 
@@ -54,6 +54,7 @@ def _told(done: Collected) -> list[str]:
     lines += [f"landed {name}" for name in done.landed]
     lines += [f"removed worktree {name}" for name in done.worktrees]
     lines += [f"deleted branch {name} of the remote" for name in done.branches]
+    lines += [f"about to end, and told of: {name}" for name in done.warned]
     return lines + [f"overdue by this clock, to be confirmed: {name}" for name in done.suspected]
 
 

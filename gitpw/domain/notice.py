@@ -44,7 +44,10 @@ MOST_FILES = 20
 
 
 class Notice(Record):
-    """One thing to be told: `worker_id` is whom it is about, `by` who wrote the operation that it follows from."""
+    """One thing to be told: `worker_id` is whom it is about, `by` who wrote the operation that it follows from.
+
+    `same` is alike for what need not be told again and again.
+    """
 
     event: Event
     ledger: str
@@ -61,6 +64,7 @@ class Notice(Record):
     reason: str | None = None
     files: tuple[str, ...] = ()
     detail: dict[str, Any] = Field(default_factory=dict)
+    same: str | None = None
 
     @property
     def key(self) -> str:
@@ -71,8 +75,9 @@ class Notice(Record):
     @property
     def headline(self) -> str:
         """The notice in a line; what comes from the ledger in it is as it was written there."""
-        said = " ".join(_SENTENCES[self.event](self).split())
-        return f"a test of notifications: {said}" if self.detail.get("test") else said
+        if self.detail.get("test"):
+            return f"a test of notifications by {self.by}, sent as one of {self.event}"
+        return " ".join(_SENTENCES[self.event](self).split())
 
     @property
     def name(self) -> str:
@@ -227,7 +232,8 @@ def _returned(make: _Maker, request: Judged | Merging, outcome: Done) -> Iterato
     """What the merge queue sent back to its owners."""
     done = outcome.detail.get("returned") or ()
     for back in request.back:
-        if back.task in done:
+        entry = make.board.entry(back.task)
+        if back.task in done and (entry is None or entry.head == back.head):
             yield _sent_back(make, back)
 
 
@@ -292,7 +298,7 @@ def _over(before: Any, name: str, ending: Ended) -> dict[str, Any]:
 
 
 def _refused(board: Board, operation: Operation, outcome: Refused) -> Iterator[Notice]:
-    """A refusal stands in no ledger: who asked again and again is told of once by the digest in `detail`."""
+    """A refusal stands in no ledger, so that whoever asks again is refused again: that is the same piece of news."""
     if outcome.code not in {"held", "stale"} or not board.begun:
         return
     request, holder = operation.request, outcome.data.get("holder")
@@ -301,14 +307,11 @@ def _refused(board: Board, operation: Operation, outcome: Refused) -> Iterator[N
     words += (
         [str(holder.get(key)) for key in ("workerId", "taskId", "path")] if isinstance(holder, dict) else []
     )
-    detail = {
-        "verb": request.verb,
-        "code": outcome.code,
-        "holder": holder,
-        "same": hashlib.sha256("\0".join(map(str, words)).encode(errors="replace")).hexdigest()[:32],
-    }
+    same = hashlib.sha256("\0".join(map(str, words)).encode(errors="replace")).hexdigest()[:32]
+    detail = {"verb": request.verb, "code": outcome.code, "holder": holder}
     make = _Maker(board, operation, board.counter)
-    yield make(Event.REFUSED, None if named is None else TaskId(named), reason=outcome.message, detail=detail)
+    task = None if named is None else TaskId(named)
+    yield make(Event.REFUSED, task, reason=outcome.message, detail=detail, same=same)
 
 
 _TELLERS: Mapping[type, Callable[[_Maker, Any, Done], Iterable[Notice]]] = {

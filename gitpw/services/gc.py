@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
+from gitpw.domain.event import Event
 from gitpw.domain.ids import ClaimId, TaskId
-from gitpw.domain.lock import implausible, overdue
-from gitpw.domain.operation import Expire, Land, Landing, Suspect
+from gitpw.domain.lock import ending_soon, implausible, overdue
+from gitpw.domain.operation import Expire, Land, Landing, Suspect, Warn
 from gitpw.errors import PwError
 from gitpw.ledger.store import Move
 from gitpw.services.asking import ask, granted, settle
@@ -27,6 +29,7 @@ class Collected(NamedTuple):
     suspected: list[ClaimId]
     branches: list[str]
     needs_person: list[TaskId]
+    warned: Sequence[ClaimId] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -37,6 +40,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
     expired = granted(outcome)
     landed = _landed(ctx, board, dry_run=dry_run)
     suspected = [] if dry_run else _suspected(ctx, ctx.ledger.board())
+    warned = [] if dry_run else _warned(ctx, ctx.ledger.board())
     if not dry_run:
         ctx.ledger.store.tidy()
     return Collected(
@@ -46,6 +50,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         landed=landed,
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
+        warned=warned,
         branches=_branches(ctx, dry_run=dry_run),
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
     )
@@ -100,3 +105,21 @@ def _suspected(ctx: Context, board: Board) -> list[ClaimId]:
         return []
     done, _ = ask(ctx, Suspect(claims=tuple(looks_over)))
     return [ClaimId(name) for name in done.detail.get("suspected", ())]
+
+
+def _warned(ctx: Context, board: Board) -> list[ClaimId]:
+    """Have those told who want to know that leases end soon: whoever notes it first in the ledger does."""
+    try:
+        wanted = ctx.post is not None and Event.LEASE_ENDING in ctx.post.wanted()
+    except PwError:
+        return []
+    now = ctx.clock.now()
+    soon = [
+        claim.id
+        for claim in board.claims()
+        if wanted and not claim.queued and claim.lease.warned is None and ending_soon(claim.lease, now)
+    ]
+    if not soon:
+        return []
+    done, _ = ask(ctx, Warn(claims=tuple(soon)))
+    return [ClaimId(name) for name in done.detail.get("warned", ())]

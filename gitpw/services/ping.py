@@ -82,7 +82,5 @@ def _notice(ctx: Context, event: Event) -> Notice:
         at=ctx.clock.now(),
         worker_id=ctx.me.worker,
         by=ctx.me.worker,
-        title="nothing has happened",
-        reason="nothing has happened",
         detail={"test": True},
     )
