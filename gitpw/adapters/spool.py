@@ -20,7 +20,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gitpw.adapters.disk import read
-from gitpw.domain.ids import OperationId
 from gitpw.domain.notice import Notice, Waiting
 
 MOST = 500
@@ -43,20 +42,20 @@ class Spool:
         """Nothing is made before the first notice."""
         self._folder = folder
 
-    def put(self, operation: OperationId, notices: Sequence[Notice]) -> bool:
-        """Write down what is to be told of an operation, once; whether there is anything new."""
-        if not notices or self._passed(operation):
+    def put(self, notices: Sequence[Notice]) -> bool:
+        """Write down what is to be told, each notice once; whether there is anything new."""
+        passed = self._passed() if notices else set()
+        news = [one for one in notices if _stem(one) not in passed and not self._muted(one)]
+        if not news:
             return False
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        notices = [one for one in notices if not self._muted(one)]
-        room = MOST - sum(1 for _ in self._files())
-        for notice in notices[:room]:
-            digest = hashlib.sha256(notice.key.encode(errors="replace")).hexdigest()[:24]
-            self._write(self._folder / f"{notice.counter:012d}-{digest}.json", notice, (), time.time())
-        if len(notices) > room:
-            self.log(f"{len(notices) - max(room, 0)} notices dropped: {MOST} are waiting")
-        self._append("passed", f"{operation}\n")
-        return bool(notices[:room])
+        room = max(MOST - sum(1 for _ in self._files()), 0)
+        for notice in news[:room]:
+            self._write(self._folder / f"{_stem(notice)}.json", notice, (), time.time())
+            self._append("passed", f"{_stem(notice)}\n")
+        if len(news) > room:
+            self.log(f"{len(news) - room} notices dropped: {MOST} are waiting")
+        return room > 0
 
     def due(self) -> bool:
         """Whether something waits whose time has come; one look at a folder."""
@@ -95,6 +94,10 @@ class Spool:
                 path.unlink(missing_ok=True)
             else:
                 found.append(one)
+        passed = self._passed() if found else set()
+        for one in found:  # who was killed in `put` may not have come that far
+            if _stem(one.notice) not in passed:
+                self._append("passed", f"{_stem(one.notice)}\n")
         return found
 
     def told(self, one: Waiting, key: str) -> Waiting:
@@ -131,8 +134,8 @@ class Spool:
             stream.write(content)
         fresh.replace(path)
 
-    def _passed(self, operation: OperationId) -> bool:
-        return operation in (read(str(self._folder / "passed")) or b"").decode(errors="replace").split()
+    def _passed(self) -> set[str]:
+        return set((read(str(self._folder / "passed")) or b"").decode(errors="replace").split())
 
     def _muted(self, notice: Notice) -> bool:
         """Whether the same refusal was told a moment ago: who asks in a loop is one piece of news."""
@@ -144,6 +147,7 @@ class Spool:
             at, _, known = line.partition(" ")
             if known == notice.same and at.isdecimal() and 0 <= now - int(at) < MUTE:
                 return True
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._append("refused", f"{int(now)} {notice.same}\n")
         return False
 
@@ -159,6 +163,12 @@ class Spool:
             fresh.touch(0o600)
             fresh.write_text("".join(lines[len(lines) // 2 :]), errors="replace")
             fresh.replace(path)
+
+
+def _stem(notice: Notice) -> str:
+    """A notice's name: the same whoever makes it; names sort as the ledger counts."""
+    digest = hashlib.sha256(notice.key.encode(errors="replace")).hexdigest()[:24]
+    return f"{notice.counter:012d}-{digest}"
 
 
 def _when(path: Path) -> float:

@@ -38,5 +38,5 @@ def notify(post: Post, board: Board, operation: Operation, outcome: Outcome, cou
     if not wanted:
         return
     news = [one for one in notices(board, operation, outcome, counter) if one.event in wanted]
-    if post.spool.put(operation.id, news):
+    if post.spool.put(news):
         post.start()

@@ -13,7 +13,7 @@ from gitpw.domain.checkout import Look, Memory, Own, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.event import Event
 from gitpw.domain.forecast import Changes
-from gitpw.domain.ids import ClaimId, OperationId, TaskId
+from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.notice import Notice, Waiting
 from gitpw.domain.operation import Author
@@ -559,8 +559,8 @@ class Notifier(Protocol):
 class Spool(Protocol):
     """Notices that still have to be sent from this machine."""
 
-    def put(self, operation: OperationId, notices: Sequence[Notice]) -> bool:
-        """Write down what is to be told of an operation, once; whether there is anything new."""
+    def put(self, notices: Sequence[Notice]) -> bool:
+        """Write down what is to be told, each notice once; whether there is anything new."""
 
     def sending(self) -> AbstractContextManager[bool]:
         """Whether this process is the one that sends until the block ends."""
