@@ -112,7 +112,7 @@ class Spool:
 
     def defer(self, one: Waiting, seconds: float) -> None:
         """Not to be tried again before so many seconds have passed."""
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             os.utime(one.path, (time.time(), time.time() + seconds))
 
     def log(self, line: str) -> None:

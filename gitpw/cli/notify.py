@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitpw.cli.commands import group, option
+from gitpw.cli.commands import LEFT_OUT, OptionalValue, group, option
 from gitpw.cli.output import counted
+from gitpw.cli.request import a_duration
 from gitpw.errors import FailedError, InvalidError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def _events() -> list[str]:
 
 @group("notify", "git pw notify test", "git pw notify test --event merged")
 def notify() -> None:
-    """Notifications: see that they arrive."""
+    """See that notifications arrive."""
 
 
 @notify.command("test", "git pw notify test", "git pw notify test --event needs_person --json")
@@ -70,10 +71,23 @@ def _told(one: Pinged) -> str:
     return f"{'ok' if one.ok else 'failed'}  {one.target}{kind}: {one.said}"
 
 
-@notify.command("deliver", "git pw notify deliver", hidden=True)
-def deliver(session: Session) -> None:
-    """Send what waits on this machine; started by the commands that leave something to be sent."""
+@notify.command("deliver", "git pw notify deliver", "git pw gc && git pw notify deliver --wait 60s")
+@option(
+    "--wait",
+    metavar="D",
+    cls=OptionalValue,
+    help="Wait so long, by default 60s, for another process that sends.",
+)
+def deliver(session: Session, wait: str | None) -> None:
+    """Send what still waits on this machine.
+
+    Commands do that by themselves, in the background. This is for machines that don't last, such as those of CI.
+    """
     from gitpw.services.deliver import deliver as run
 
+    patience = (
+        0.0 if wait is None else 60.0 if wait == LEFT_OUT else a_duration(wait, "--wait").total_seconds()
+    )
     post = session.open(need_ledger=False, lenient=True, changes=True).post
-    session.answer({"sent": 0 if post is None else run(post)})
+    sent = 0 if post is None else run(post, patience)
+    session.report({"sent": sent}, f"sent {counted(sent, 'notice')}")

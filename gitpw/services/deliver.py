@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from gitpw.domain.notice import Notice, Waiting, addressees
@@ -14,17 +15,25 @@ SOONEST, LATEST = 60.0, 3_600.0
 """Seconds until a target that can't be reached is tried again: the older the notice, the longer."""
 
 
-def deliver(post: Post) -> int:
+LOOK = 0.1
+"""Seconds between two looks at whether another process is done."""
+
+
+def deliver(post: Post, patience: float = 0.0) -> int:
     """Send what is due, in one process at a time; how many notices were sent to all that want them.
 
-    Who comes while another sends leaves it to that one, which looks again when it has let the lock go.
+    Who comes while another sends leaves it to that one, which looks again when it has let the lock go; with `patience`
+    it waits so many seconds for that.
     """
-    sent = 0
+    sent, until = 0, time.monotonic() + patience
     while post.spool.due():
         with post.spool.sending() as alone:
-            if not alone:
-                break
-            sent += _all(post)
+            if alone:
+                sent += _all(post)
+                continue
+        if time.monotonic() >= until:
+            break
+        time.sleep(LOOK)
     return sent
 
 

