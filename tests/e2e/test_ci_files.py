@@ -141,7 +141,7 @@ class Runner:
         given = {name: one["default"] for name, one in action["inputs"].items()} | inputs
         for step in action["runs"]["steps"]:
             failed = any(status for _, status, _ in self.done)
-            if not self._wanted(str(step.get("if", "")), given, failed=failed):
+            if not self._wanted(str(step.get("if", "")), failed=failed):
                 continue
             env = {name: self._filled(str(value), given) for name, value in step.get("env", {}).items()}
             folder = self.work / self._filled(step.get("working-directory", "."), given)
@@ -160,13 +160,15 @@ class Runner:
             self.done.append((step["name"], ran.returncode, ran.stdout + ran.stderr))
         return not any(status for _, status, _ in self.done)
 
-    def _wanted(self, condition: str, given: Mapping[str, str], *, failed: bool) -> bool:
+    def _wanted(self, condition: str, *, failed: bool) -> bool:
         """The two kinds of conditions that there are; one without a status function needs success."""
         if failed and "!cancelled()" not in condition:
             return False
-        named = re.search(r"contains\(format\(' \{0\} ', inputs\.commands\), ' (\w+) '\)", condition)
+        named = re.search(r"contains\(steps\.asked\.outputs\.commands, ',(\w+),'\)", condition)
         assert (named is None) == (condition == ""), condition
-        return named is None or f" {named[1]} " in f" {given['commands']} "
+        output = self.temp / "output"
+        asked = output.read_text() if output.exists() else ""
+        return named is None or f",{named[1]}," in asked.removeprefix("commands=")
 
     def _filled(self, text: str, given: Mapping[str, str]) -> str:
         known = {f"inputs.{name}": value for name, value in given.items()}
@@ -215,7 +217,7 @@ def test_the_usual_commands(runner: Runner, bare: Path) -> None:
 def test_the_summary_is_one_block(runner: Runner, bare: Path) -> None:
     """No title ends it: each line is indented, and a blank line stands before."""
     pw("claim", "--no-worktree", cwd=bare.parent / "home", check=0)
-    assert runner.run(commands="summary"), runner.done
+    assert runner.run(commands="\n  summary\n"), runner.done
     head, blank, *block, end = runner.summary.split("\n")
     assert (head, blank, end) == ("### git pw", "", "")
     assert any("task-001" in line for line in block)
