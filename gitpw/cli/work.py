@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitpw.cli.commands import command, option
-from gitpw.cli.output import local, told
+from gitpw.cli.output import local, remaining, told
 from gitpw.cli.request import failure_kinds, maybe_task, one_of, steps
 from gitpw.errors import InvalidError, UsageError
 
@@ -52,7 +52,11 @@ def progress(
 ) -> None:
     """Say how far the work has come.
 
-    STEP says in words what is being done.
+    STEP says in words what is being done. Who works on this machine sees it at once; the others when the step
+    changes, once a minute, or with whatever is done next.
+
+    Without --eta, what is left is reckoned from the pace of the task, from how long finished tasks of its type took,
+    or from its estimate.
     """
     done, total = steps(number)
     if step is None and done is None and percent is None and eta is None:
@@ -75,7 +79,9 @@ def progress(
         percent=percent,
         eta=eta,
     )
-    session.report({"progress": said}, f"{said.task_id} {told(said)}")
+    left = remaining(said)
+    data = {"progress": said, **({"eta": said.eta} if said.eta else {})}
+    session.report(data, f"{said.task_id} {told(said)}{f', done in {left}' if left else ''}")
 
 
 @command("push", "git pw push")

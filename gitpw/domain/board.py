@@ -6,6 +6,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     meta                            counter, counts, the clocks of hosts
     settings                        what decides a grant
     tasks/ID  workers/ID  claims/ID  progress/TASK
+    durations/TYPE                  how long the last finished tasks took
     ended/CLAIM                     what became of a claim that is no more
     dependents/TASK/DEPENDENT       who waits for whom
     children/TASK/PART  relatives/TASK/OTHER  findings/TASK/FOUND      what else ties tasks together
@@ -47,11 +48,11 @@ from gitpw.domain.ids import (
 from gitpw.domain.lock import Claim, Ended, Held, Mode
 from gitpw.domain.merge import Line, Merge
 from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
-from gitpw.domain.progress import Progress
+from gitpw.domain.progress import Durations, Progress
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.resource import C, Covered, File, Glob, Path, Resource, folded, overlap, resource
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.task import Task, TaskStatus, TaskType
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError, InvalidError
 
@@ -668,6 +669,14 @@ class Board:
     def drop_progress(self, task: TaskId) -> None:
         """Forget how far a task had come."""
         self._store(("progress", task), None)
+
+    def durations(self, kind: TaskType) -> Durations:
+        """How long the last finished tasks of a type took."""
+        return self._record(Durations, ("durations", kind.value)) or Durations()
+
+    def put_durations(self, kind: TaskType, durations: Durations) -> None:
+        """Store how long they took."""
+        self._put(("durations", kind.value), durations)
 
     def merges(self) -> list[Merge]:
         """The merge queue, first in line first."""

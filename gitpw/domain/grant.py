@@ -12,7 +12,18 @@ from typing import NamedTuple
 from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
-from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, implausible, merged_locks, overdue
+from gitpw.domain.lock import (
+    Claim,
+    Ended,
+    Held,
+    Lease,
+    Mode,
+    ended,
+    fresh,
+    implausible,
+    merged_locks,
+    overdue,
+)
 from gitpw.domain.operation import (
     REMEMBERED,
     Done,
@@ -382,9 +393,7 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
     """The claim with a new lease if less than half of the old one is left, or somebody thinks that it is over."""
-    left = claim.lease.expires_at - operation.at
-    fresh = left > timedelta(seconds=claim.lease.duration / 2) and not claim.lease.marks
-    if claim.queued or fresh:
+    if claim.queued or fresh(claim.lease, operation.at):
         return claim
     return claim.but(lease=new_lease(board, operation, claim.lease.duration))
 

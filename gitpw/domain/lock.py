@@ -14,7 +14,18 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
+__all__ = [
+    "Claim",
+    "Ended",
+    "Held",
+    "Lease",
+    "Mode",
+    "ended",
+    "fresh",
+    "implausible",
+    "merged_locks",
+    "overdue",
+]
 
 
 class Held(Record):
@@ -102,6 +113,11 @@ def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
     for held in (held for group in groups for held in group):
         modes[held.resource] = min(held.mode, modes.get(held.resource, held.mode))
     return tuple(Held(resource=resource, mode=mode) for resource, mode in sorted(modes.items()))
+
+
+def fresh(lease: Lease, now: datetime) -> bool:
+    """Whether more than half of it is left and nobody thinks that it is over, so that it needn't be renewed."""
+    return lease.expires_at - now > timedelta(seconds=lease.duration / 2) and not lease.marks
 
 
 def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
