@@ -67,7 +67,7 @@ def progress(
         raise InvalidError(
             f"--eta {eta} is less than nothing", hint="the minutes that are left, for instance --eta 10"
         )
-    context = session.open(changes=True, pushes=True, rehearsed=True)
+    context = session.open(changes=True, rehearsed=True)  # mostly nothing is pushed: no connection beforehand
     from gitpw.services.progress import progress as run
 
     said = run(

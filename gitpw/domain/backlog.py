@@ -147,7 +147,7 @@ def hear(board: Board, operation: Operation) -> None:
         if claim is None or (claim.token, claim.task) != (said.token, new.task_id) or claim.queued:
             continue
         task, known = board.task(new.task_id), board.progress(new.task_id)
-        if task is None or (known is not None and known.last_updated >= new.last_updated):
+        if task is None or (known is not None and known.last_updated > new.last_updated):
             continue
         moved = _move(task, TaskStatus.IN_PROGRESS)
         if isinstance(moved, Task):

@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId
 from gitpw.domain.lock import Claim
-from gitpw.domain.progress import Progress, begun, expected, newest
+from gitpw.domain.progress import Progress, Said, begun, expected, newest
 from gitpw.services.ports import Context
 
 
-def expecting(ctx: Context, board: Board, claims: Iterable[Claim]) -> list[Progress]:
-    """What is known of the tasks of these claims; nothing of one of which nothing was said and nothing is to be expected."""
-    said = {one.claim: one for one in ctx.reports.all()}
+def expecting(
+    ctx: Context, board: Board, claims: Iterable[Claim], latest: Iterable[Said] = ()
+) -> list[Progress]:
+    """What is known of the tasks of these claims, with the `latest` words on them.
+
+    Nothing of a task of which nothing was said and nothing is to be expected.
+    """
+    said = {one.claim: one for one in (*ctx.reports.all(), *latest)}
     found = []
     for claim in claims:
         here = said.get(claim.id)

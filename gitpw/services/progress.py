@@ -41,7 +41,7 @@ def progress(
     if claim is not None and word is not None and _may_wait(ctx, board, claim, word.progress):
         if not ctx.dry_run:
             ctx.reports.hold(word)
-        return _told(ctx, board, claim, word.progress)
+        return _told(ctx, board, claim, word)
     request = Report(
         task=name,
         claim=own and own.claim,
@@ -100,9 +100,9 @@ def _shared(ctx: Context, own: Own | None, word: Said | None, request: Report) -
     claim, found = _claim(ctx, answer.board, request.task, own), answer.board.progress(request.task)
     if claim is None or found is None:
         raise InvalidError(f"{request.task} has no progress")
-    return _told(ctx, answer.board, claim, found)
+    return _told(ctx, answer.board, claim, Said(claim=claim.id, token=claim.token, progress=found))
 
 
-def _told(ctx: Context, board: Board, claim: Claim, said: Progress) -> Progress:
+def _told(ctx: Context, board: Board, claim: Claim, said: Said) -> Progress:
     """What readers on this machine see of it."""
-    return next(iter(expecting(ctx, board, [claim])), said)
+    return next(iter(expecting(ctx, board, [claim], [said])), said.progress)
