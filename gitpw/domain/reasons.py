@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from gitpw.domain.aging import Reserved, seated
 from gitpw.domain.board import Board
-from gitpw.domain.grant import Conflict, blocked_by
-from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.grant import Conflict, held_words
+from gitpw.domain.ids import ClaimId, TaskId, isoformat
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Operation, Take
 from gitpw.domain.prospect import Files, full
@@ -116,6 +116,7 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
     """Why not those that wait for nothing."""
     files = Files(board, operation, Take(lease=1), seated(board, operation.at))
     no_room = full(worker)
+    ends: dict[ClaimId, str] = {}
     first = chosen
     for task in board.ready(frozenset(worker.skills)):
         try:
@@ -126,8 +127,8 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
         if isinstance(found, Reserved):
             yield Reason(task.id, "reserved", _kept(found))
         elif isinstance(found, Conflict):
-            message = blocked_by(operation, found).message
-            yield Reason(task.id, "held", f"{message} {until(found.claim)}")
+            end = ends.get(found.claim.id) or ends.setdefault(found.claim.id, until(found.claim))
+            yield Reason(task.id, "held", f"{held_words(operation, found.claim, found.what)} {end}")
         elif no_room is not None and chosen is None:
             yield Reason(task.id, "room", no_room.message)
         else:

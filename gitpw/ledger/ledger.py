@@ -226,12 +226,15 @@ class Ledger:
         first_seen: int | None = None
         said = () if self.outbox is None else tuple(self.outbox.all())
         asked = self._lost = False
+        unasked: tuple[str | None, Answer] | None = None
         if self.store.tip() is None and not isinstance(request, Begin):
             self._fetched()
             asked = True
         while True:
             with self.store.lock():
                 tip = self.store.tip()
+                if unasked is not None and unasked[0] == tip:
+                    return unasked[1]  # what it was decided on has turned out to be the current state
                 board = self._board(tip)
                 first_seen = board.counter if first_seen is None else first_seen
                 operation = self._operation(identity, request, author, board, said)
@@ -246,7 +249,7 @@ class Ledger:
                 elif asked or self.store.asked() is None:
                     return Answer(outcome, board, operation)
                 else:
-                    swap = None
+                    swap, unasked = None, (tip, Answer(outcome, board, operation))
             if swap is Swap.DONE and outcome is not None:
                 self._told(board, operation, said)
                 return Answer(outcome, board, operation)

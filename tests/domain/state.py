@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from gitpw.domain.board import Board, Key, skills_key
+from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import LedgerId, OperationId, WorkerId, task_number
 from gitpw.domain.lock import Claim, Held, Mode
 from gitpw.domain.merge import RETURNED
@@ -26,6 +27,7 @@ from gitpw.domain.operation import (
     Take,
 )
 from gitpw.domain.progress import Progress
+from gitpw.domain.reasons import reasons
 from gitpw.domain.resource import Path, folded, overlap, resource
 from gitpw.domain.rulebook import apply
 from gitpw.domain.settings import Settings
@@ -127,6 +129,14 @@ class State:
         outcome = self.do(request, worker, **about)
         assert isinstance(outcome, Refused), outcome
         return outcome
+
+    def why(self, worker: str = "ada", **about: Any) -> list[dict[str, str]]:
+        """Why each open task isn't to be had, where a claim finds nothing."""
+        operation, board = self.operation(Take(lease=HOUR), worker, **about), self.board
+        outcome = apply(board, operation)
+        assert isinstance(outcome, Refused)
+        assert (outcome.code, outcome.data) == ("nothing", {})
+        return [one.public() for one in reasons(board, operation, enlisted(board, operation))]
 
     def add(self, title: str = "work", *files: str, **about: Any) -> str:
         """Add one task, and give its id."""

@@ -8,7 +8,7 @@ import pytest
 
 from gitpw.domain.failure import PAUSES
 from gitpw.domain.ids import TaskId
-from gitpw.domain.operation import Expire, Fail, Refused, Retry, Take
+from gitpw.domain.operation import Expire, Fail, Retry, Take
 from gitpw.domain.task import FailureKind, TaskStatus
 from tests.domain.state import HOUR, NOON, State, problems
 
@@ -23,9 +23,7 @@ def stumble(state: State, minutes: float, kind: FailureKind = FailureKind.TIMEOU
 
 def reason(state: State, minutes: float) -> tuple[str, str]:
     """Why the task isn't to be had."""
-    refused = state.do(Take(lease=HOUR), "bob", minutes=minutes)
-    assert isinstance(refused, Refused)
-    (told,) = refused.data["reasons"]
+    (told,) = state.why("bob", minutes=minutes)
     return told["code"], told["reason"]
 
 

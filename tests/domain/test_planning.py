@@ -309,7 +309,7 @@ def test_blocked(end: str) -> None:
     assert {name: one.name for name, one in blockers(state.board).items()} == dict.fromkeys(
         (TWO, THREE, FOUR, TaskId("task-005")), ONE
     )
-    told = {one["taskId"]: one for one in state.refused(Take(lease=HOUR), "zoe").data["reasons"]}
+    told = {one["taskId"]: one for one in state.why("zoe")}
     assert {told[name]["code"] for name in (TWO, THREE, FOUR)} == {"blocked"}
     word = "failed" if end == "fail" else "cancelled"
     assert told[THREE]["reason"] == f"waits for task-002 (pending), blocked by task-001 ({word})"

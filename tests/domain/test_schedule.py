@@ -42,9 +42,7 @@ def land(state: State, task: str) -> None:
 
 def told(state: State, worker: str = "ada") -> dict[str, str]:
     """Why each open task isn't to be had, by task."""
-    refused = state.refused(Take(lease=HOUR), worker)
-    assert refused.code == "nothing"
-    return {reason["taskId"]: reason["code"] for reason in refused.data["reasons"]}
+    return {reason["taskId"]: reason["code"] for reason in state.why(worker)}
 
 
 def test_a_claim_is_whole() -> None:
@@ -71,7 +69,7 @@ def test_a_claim_is_whole() -> None:
 def test_no_tasks() -> None:
     """Where there is no task, the answer says how one is made."""
     refused = State().refused(Take(lease=HOUR))
-    assert (refused.code, refused.data) == ("nothing", {"reasons": []})
+    assert (refused.code, State().why()) == ("nothing", [])
     assert "git pw task add" in (refused.hint or "")
 
 
@@ -133,7 +131,7 @@ def test_dead_dependency_is_a_reason(end: type) -> None:
     else:
         state.done(Cancel(task=TaskId(first)))
     status = "failed" if end is Fail else "cancelled"
-    reason = state.refused(Take(lease=HOUR), "bob").data["reasons"][0]
+    reason = state.why("bob")[0]
     assert reason == {"taskId": second, "code": "blocked", "reason": f"waits for {first} ({status})"}
 
 
@@ -387,6 +385,26 @@ def test_reasons_name_everything() -> None:
     worker = state.board.worker(WorkerId("ada"))
     assert worker is not None
     assert (free, "later") in [(one.task, one.code) for one in reasons(state.board, operation, worker)]
+
+
+def test_a_held_folder_is_named_for_each_file() -> None:
+    """What lies under a held folder, or matches a held glob, is told with its own name; what lies beside it is free."""
+    state = State()
+    inside = [state.add("in", f"src/{name}.py") for name in "ab"] + [
+        state.add("in", "src"),
+        state.add("glob", "docs/a.md"),
+    ]
+    state.done(Lock(locks=locks("docs/*.md", "src"), lease=HOUR), "bob")
+    why = {one["taskId"]: one["reason"] for one in state.why()}
+    ends = "is held by bob until 2026-03-02T13:00:00Z"
+    assert [why[name] for name in inside] == [
+        f"src/a.py (locked as src) {ends}",
+        f"src/b.py (locked as src) {ends}",
+        f"src {ends}",
+        f"docs/a.md (locked as docs/*.md) {ends}",
+    ]
+    beside = state.add("beside", "srcs/a.py")
+    assert best(state) == beside
 
 
 def test_extra_locks_of_a_claim() -> None:
