@@ -109,10 +109,12 @@ class Ended(Record):
 
 def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
     """All locks of the groups, each resource once, exclusive where any of them is."""
-    modes: dict[str, Mode] = {}
+    found: dict[str, Held] = {}
     for held in (held for group in groups for held in group):
-        modes[held.resource] = min(held.mode, modes.get(held.resource, held.mode))
-    return tuple(Held(resource=resource, mode=mode) for resource, mode in sorted(modes.items()))
+        known = found.get(held.resource)
+        if known is None or held.mode < known.mode:
+            found[held.resource] = held
+    return tuple(found[resource] for resource in sorted(found))
 
 
 def fresh(lease: Lease, now: datetime) -> bool:

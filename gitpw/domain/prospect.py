@@ -93,7 +93,8 @@ def candidates(
 
 def wanted_locks(task: Task, request: Take) -> tuple[Held, ...]:
     """What a claim of a task would lock."""
-    return merged_locks(held_locks(task.files, shared=request.shared), request.locks)
+    wanted = held_locks(task.files, shared=request.shared)
+    return merged_locks(wanted, request.locks) if request.locks else wanted
 
 
 def retry_due(board: Board, now: datetime) -> None:

@@ -95,9 +95,8 @@ def _standing(board: Board, name: TaskId) -> str:
 def reasons(board: Board, operation: Operation, worker: Worker, chosen: Task | None = None) -> list[Reason]:
     """Why each open task isn't, or with `chosen` wasn't, to be had by this worker: looks at every one of them."""
     told = list(_ready(board, operation, worker, chosen))
-    for task in board.short_of_skills(frozenset(worker.skills)):
-        missing = sorted(set(task.required_skills) - set(worker.skills))
-        told.append(Reason(task.id, "skills", f"needs {', '.join(missing)}"))
+    for name, missing in board.short_of_skills(frozenset(worker.skills)):
+        told.append(Reason(name, "skills", f"needs {', '.join(sorted(missing))}"))
     to_blame = blockers(board)
     for task in board.waiting():
         blocker = to_blame.get(task.id)
