@@ -15,7 +15,7 @@ import random
 import statistics
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import NamedTuple
@@ -125,11 +125,15 @@ def first_in_first_out(world: World, worker: str) -> TaskId | None:
 
 
 class Run(NamedTuple):
-    """What became of a simulation, in minutes; `waits` is how long each task was ready before it began."""
+    """What became of a simulation, in minutes; `waits` is how long each task was ready before it began.
+
+    `wasted` is for how long workers were idle, added up, while there was a task that they could have done.
+    """
 
     makespan: float
     waits: dict[TaskId, float]
     order: list[TaskId]
+    wasted: float
 
 
 def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
@@ -146,6 +150,8 @@ def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
     order: list[TaskId] = []
     busy: list[tuple[float, str, TaskId]] = []
     idle = [f"w{number:02d}" for number in range(workers)]
+    files = {task: frozenset(job.new.files) for task, job in zip(added.tasks, jobs, strict=True)}
+    wasted = 0.0
     while len(landed) < len(jobs):
         for worker in list(idle):
             task = choose(world, worker)
@@ -156,13 +162,30 @@ def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
             waits[task] = world.now - max((landed[name] for name in after[task]), default=0.0)
             heapq.heappush(busy, (world.now + length[task], worker, task))
         assert busy, "workers are idle, tasks are left, and nothing is under way"
+        if idle:
+            open_ = [task for task in length if task not in waits and landed.keys() >= set(after[task])]
+            held = [files[task] for _, _, task in busy]
+            wasted += min(len(idle), _possible(open_, files, held)) * (busy[0][0] - world.now)
         world.now = busy[0][0]
         while busy and busy[0][0] <= world.now:
             _, worker, task = heapq.heappop(busy)
             assert world.ask(worker, Complete(task=task, queue=False))
             landed[task] = world.now
             idle.append(worker)
-    return Run(world.now, waits, order)
+    return Run(world.now, waits, order, wasted)
+
+
+def _possible(
+    tasks: Sequence[TaskId], files: Mapping[TaskId, frozenset[str]], held: Sequence[frozenset[str]]
+) -> int:
+    """How many of these tasks could begin side by side, by the files that are held and no other rule."""
+    taken = set[str]().union(*held)
+    count = 0
+    for task in tasks:
+        if taken.isdisjoint(files[task]):
+            taken |= files[task]
+            count += 1
+    return count
 
 
 class Bounds(NamedTuple):
