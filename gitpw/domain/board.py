@@ -333,7 +333,7 @@ class Board:
             return None
         number = task_number(task.id)
         chain = 999_999 - min(task.chain, 999_999)
-        turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+        turn = (str(task.urgency), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
         needed = [self.task(name) for name in self.unmet(task)]
         if any(one is None or one.is_dead_end for one in needed):
             return ("blocked", *turn)

@@ -140,8 +140,9 @@ def _later(first: Task | None, task: Task) -> str:
     if first is None:
         return "ready, and the next"
     why = f"{first.id} was there before it"
-    if first.priority != task.priority:
-        why = f"{first.id} is more urgent (priority {first.priority} before {task.priority})"
+    if first.urgency != task.urgency:
+        whose = "" if first.urgency == first.priority else "what waits for it has "
+        why = f"{first.id} is more urgent ({whose}priority {first.urgency} before {task.urgency})"
     elif first.chain != task.chain:
         why = f"more work hangs on {first.id} ({first.chain} minutes, not {task.chain})"
     return f"ready, but {why}"

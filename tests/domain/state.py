@@ -282,7 +282,7 @@ def standing(cells: Dictionary) -> Iterator[str]:
         place = queue_of(tasks, task)
         if place is not None:
             number, chain = task_number(task.id), 999_999 - min(task.chain, 999_999)
-            turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+            turn = (str(task.urgency), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
             expected[*place, *turn] = task.id
         aside = task.parked or task.passed or task.reserved
         if aside and (place is None or place[0] in {"waiting", "blocked"}):
@@ -334,6 +334,28 @@ def chains(cells: Dictionary) -> Iterator[str]:
         after += [whole.chain] if whole is not None and is_open(whole) else []
         if task.chain != max(after, default=0):
             yield f"chains: {task.id} has {task.chain} instead of {max(after, default=0)}"
+
+
+def urgencies(cells: Dictionary) -> Iterator[str]:
+    """A task that hasn't landed is as urgent as the most urgent wanted task that waits for it, however far behind it."""
+    tasks = table(cells, "tasks", Task)
+    behind = {
+        task.id: {
+            *(one.id for one in tasks.values() if task.id in one.dependencies and is_open(one)),
+            *(name for name in (task.parent,) if name in tasks and is_open(tasks[name])),
+        }
+        for task in tasks.values()
+    }
+    for task in (task for task in tasks.values() if is_open(task)):
+        found, todo = set[str](), [task.id]
+        while todo:
+            new = behind[todo.pop()] - found
+            found |= new
+            todo += new
+        urgent = min((tasks[name].priority for name in found), default=5)
+        right = min(task.priority, urgent) if urgent <= 2 else task.priority
+        if task.urgency != right:
+            yield f"urgencies: {task.id} has {task.urgency} instead of {right}"
 
 
 def indexes(cells: Dictionary) -> Iterator[str]:
@@ -423,4 +445,4 @@ def remembered(cells: Dictionary) -> Iterator[str]:
         yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
 
 
-RULES = (exclusion, whole, queue, counts, standing, chains, indexes, filed, wholes, remembered)
+RULES = (exclusion, whole, queue, counts, standing, chains, urgencies, indexes, filed, wholes, remembered)

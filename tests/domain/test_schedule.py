@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
     Add,
@@ -84,6 +85,47 @@ def test_order_is_priority_then_chain_then_age() -> None:
     state.add(priority=3, after=(key,), estimate=5)
     state.add(priority=2, after=(old, key), estimate=0)
     assert [best(state) for _ in range(4)] == [urgent, key, old, low]
+
+
+def test_what_an_urgent_task_waits_for_is_as_urgent() -> None:
+    """However far before it; what is merely usual pulls nothing. It ends with whatever waits."""
+    state = State()
+    state.room("ada", 9)
+    first = state.add(priority=4)
+    second = state.add(priority=5, after=(first,))
+    urgent = state.add(priority=1, after=(second,))
+    usual = state.add(priority=4)
+    state.add(priority=3, after=(usual,))
+    other = state.add(priority=2)
+    assert [state.task(name).urgency for name in (first, second, usual)] == [1, 1, 4]
+    assert state.task(first).public()["priority"] == 4
+    operation, board = state.operation(Take(lease=HOUR)), state.board
+    why = {
+        one.task: one.reason
+        for one in reasons(board, operation, enlisted(board, operation), state.task(first))
+    }
+    assert (
+        why[TaskId(other)] == f"ready, but {first} is more urgent (what waits for it has priority 1 before 2)"
+    )
+    assert best(state) == first
+    state.done(Release(task=TaskId(first)))
+    state.done(Edit(task=TaskId(urgent), priority=3))
+    assert [state.task(name).urgency for name in (first, second)] == [4, 5]
+    state.done(Edit(task=TaskId(urgent), priority=1))
+    state.done(Cancel(task=TaskId(urgent)))
+    assert best(state) == other
+    assert problems(state.cells) == []
+
+
+def test_parts_of_an_urgent_whole_are_urgent() -> None:
+    """Those that it has, and those that it gets."""
+    state = State()
+    whole = state.add(priority=4)
+    part = state.add(priority=5, parent=whole)
+    state.done(Edit(task=TaskId(whole), priority=1))
+    late = state.add(priority=5, parent=whole)
+    assert [state.task(name).urgency for name in (part, late)] == [1, 1]
+    assert problems(state.cells) == []
 
 
 def test_longest_chain_counts_all_that_follows() -> None:
