@@ -212,7 +212,7 @@ def _told(shown: Shown, now: datetime) -> list[str]:
     facts = {
         "status": state(one, {}),
         "blocked": shown.blocked,
-        "type": f"{one.type.value}, priority {one.priority}",
+        "type": f"{one.type.value}, priority {one.priority}{_pulled(one)}",
         "worker": one.assigned_to,
         "lease": left(shown.claim.lease.expires_at, now) if shown.claim and not shown.claim.queued else None,
         "progress": shown.progress and told(shown.progress),
@@ -243,6 +243,11 @@ def _told(shown: Shown, now: datetime) -> list[str]:
     if one.description:
         lines += ["", *(f"  {line}" for line in one.description.splitlines())]
     return lines
+
+
+def _pulled(one: Task) -> str:
+    """What an urgent task that waits for it makes of its priority."""
+    return "" if one.urgency == one.priority else f" (as urgent as what waits for it: {one.urgency})"
 
 
 def _parts(parts: Sequence[Task]) -> str:

@@ -89,10 +89,17 @@ def _unclear(tasks: Sequence[NewTask]) -> Refused | None:
             )
         if new.key:
             seen.add(new.key)
-        unclear = unreadable(new.files)
+        unclear = _untitled(new.title) or unreadable(new.files)
         if unclear is not None:
             return unclear.but(data={"entry": place})
     return None
+
+
+def _untitled(title: str | None) -> Refused | None:
+    """The refusal for a title of which nobody would see anything."""
+    if title is None or title.strip():
+        return None
+    return Refused(code="invalid", message="the title is blank", hint="say in a few words what is to be done")
 
 
 def export_key(board: Board, task: Task) -> str:
@@ -364,7 +371,12 @@ def edit(board: Board, operation: Operation, request: Edit) -> Outcome:
     task = board.task(request.task)
     if task is None:
         return unknown(request.task)
-    refusal = unreadable(request.files or ()) or _unchangeable(task, request) or _unlinked(board, request)
+    refusal = (
+        _untitled(request.title)
+        or unreadable(request.files or ())
+        or _unchangeable(task, request)
+        or _unlinked(board, request)
+    )
     if refusal is not None:
         return refusal
     changed = _edited(task, request)

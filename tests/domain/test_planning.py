@@ -317,3 +317,13 @@ def test_blocked(end: str) -> None:
     assert blockers(state.board) == {}
     assert state.take("ada").task == ONE
     assert problems(state.cells) == []
+
+
+@pytest.mark.parametrize("title", [" ", "\t\n", "\u2003"])
+def test_a_title_that_nobody_sees(title: str) -> None:
+    """It is refused, at add, in an import and at edit."""
+    state = State()
+    state.add("work")
+    assert "title is blank" in state.refused(Add(tasks=(NewTask(title="a"), NewTask(title=title)))).message
+    assert state.refused(Add(tasks=(NewTask(title="a"), NewTask(title=title)))).data == {"entry": 1}
+    assert "title is blank" in state.refused(Edit(task=ONE, title=title)).message
