@@ -124,7 +124,8 @@ def complete(session: Session, task: str | None) -> None:
     "--kind",
     values=failure_kinds,
     metavar="K",
-    help="timeout, file-conflict, test-failure, merge-conflict, lost-worker, agent-error or other.  [default: other]",
+    help="timeout, file-conflict, test-failure, merge-conflict, lost-worker, agent-error or other.  "
+    "[default: what the reason begins with, else other]",
 )
 def fail(session: Session, task: str | None, reason: str, kind: str | None) -> None:
     """Say that a task failed, and free its locks.
@@ -132,9 +133,10 @@ def fail(session: Session, task: str | None, reason: str, kind: str | None) -> N
     With a --kind that may go better another time, all but other, it is tried again by itself: three times, after
     1, 5 and 15 minutes. Then it needs a person, who says 'git pw task retry'.
     """
+    from gitpw.domain.failure import kind_of
     from gitpw.domain.task import FailureKind
 
-    what = one_of(FailureKind, kind, "kind of failure") or FailureKind.OTHER
+    what = one_of(FailureKind, kind, "kind of failure") or kind_of(reason)
     context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.fail import fail as run
 

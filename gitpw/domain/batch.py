@@ -274,11 +274,10 @@ def _heads(lines: Sequence[str], count: int) -> list[int]:
     real: list[int] = []
     for number in looks:
         try:
-            before = tomllib.loads("\n".join(lines[:number]))
+            tomllib.loads("\n".join(lines[real[-1] if real else 0 : number]))
         except tomllib.TOMLDecodeError:
             continue  # within a text
-        if len(before.get("task", [])) == len(real):
-            real.append(number)
+        real.append(number)
     return real if len(real) == count else looks[:count]
 
 

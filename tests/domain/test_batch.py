@@ -136,6 +136,13 @@ def test_wrong(name: str, text: str, line: int, what: str, exit_: int) -> None:
     assert caught.value.exit == exit_
 
 
+def test_texts_that_look_like_heads() -> None:
+    """The line of a task is right among thousands with such a text: each is looked at once."""
+    one = '[[task]]\ntitle = "x"\ndescription = """\n[[task]]\n"""\n'
+    entries = read("t.toml", one * 3000)
+    assert [entry.line for entry in entries] == list(range(1, 15_000, 5))
+
+
 def test_a_near_key_is_suggested() -> None:
     """As people mistype them."""
     with pytest.raises(PwError) as caught:
