@@ -135,6 +135,8 @@ def _explained(ctx: Context, answer: Answer, *, explain: bool) -> Outcome:
     outcome = answer.outcome
     if isinstance(outcome, Refused) and outcome.code == "nothing":
         why = reasons(answer.board, answer.operation, enlisted(answer.board, answer.operation))
+        if explain and why:
+            outcome = outcome.but(hint="'git pw claim --wait' waits for one")
     elif isinstance(outcome, Refused) and explain and "holding" in outcome.data:
         why = outlook(ctx, ctx.ledger.board())[1]
     else:
