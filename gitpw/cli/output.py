@@ -167,8 +167,9 @@ ETA_SOURCES = {"pace": "pace", "type": "its type", "estimate": "estimate"}
 
 
 def remaining(said: Progress) -> str:
-    """What is left of a task, as `10 min (pace)`; nothing where that isn't known."""
-    if said.estimated_time_remaining is None:
+    """What is left of a task, as `10 min (pace)`; nothing where that isn't known or nothing is left."""
+    done = said.percent_complete == 100 and not said.estimated_time_remaining  # noqa: PLR2004 - all of it
+    if said.estimated_time_remaining is None or done:
         return ""
     source = ETA_SOURCES.get(said.eta_source or "")
     left = span(timedelta(minutes=said.estimated_time_remaining))
