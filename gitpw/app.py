@@ -167,6 +167,7 @@ def _assembled(
     from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
     from gitpw.adapters.provision import GitProvision
+    from gitpw.adapters.reports import HeldBack
     from gitpw.adapters.rules import GitRules
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
@@ -205,12 +206,14 @@ def _assembled(
     ledger = (
         local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
     )
+    ledger.outbox = HeldBack(repo.git_dir, repo.common_dir)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
         repo=repo,
         checkout=checkout,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        reports=ledger.outbox,
         conflicts=GitConflicts(repo),
         provision=GitProvision(repo),
         hooks=GitHooks(repo),

@@ -40,6 +40,7 @@ def status(session: Session, offline: bool) -> None:
 
 
 def _data(found: Status) -> dict[str, object]:
+    etas = [one.eta for one in found.progress if one.eta is not None]
     return {
         "asOf": found.as_of,
         "workers": found.workers,
@@ -52,6 +53,7 @@ def _data(found: Status) -> dict[str, object]:
         "failed": [_failed(one) for one in found.failed],
         "ledger": found.ledger,
         "remote": found.remote,
+        **({"etas": etas} if etas else {}),
         **({"conflicts": found.conflicts} if found.conflicts else {}),
     }
 

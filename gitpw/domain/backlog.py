@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitpw.domain import progress
 from gitpw.domain.board import Board
 from gitpw.domain.failure import failed, told
 from gitpw.domain.grant import (
@@ -34,7 +35,6 @@ from gitpw.domain.operation import (
     Start,
 )
 from gitpw.domain.planning import complete_wholes, lift
-from gitpw.domain.progress import Progress
 from gitpw.domain.task import MOVES, Task, TaskStatus
 
 
@@ -131,28 +131,29 @@ def report(board: Board, operation: Operation, request: Report) -> Outcome:
     begun = _begun(board, operation, task, claim)
     if isinstance(begun, Refused):
         return begun
-    old = board.progress(task.id) or Progress(
-        task_id=task.id, worker_id=claim.worker, last_updated=operation.at
-    )
-    total = request.total if request.total is not None else old.total_steps
-    done = request.done if request.done is not None else old.steps_completed
-    if total and done > total:
-        return Refused(code="invalid", message=f"step {done} of {total} is beyond the end", hint="--step 3/7")
-    percent = request.percent
-    if percent is None:
-        percent = 100 * done // total if request.done is not None and total else old.percent_complete
-    board.put_progress(
-        old.but(
-            worker_id=claim.worker,
-            current_step=old.current_step if request.step is None else request.step,
-            steps_completed=done,
-            total_steps=total,
-            percent_complete=percent,
-            estimated_time_remaining=old.estimated_time_remaining if request.eta is None else request.eta,
-            last_updated=operation.at,
-        )
-    )
+    old = board.progress(task.id) or progress.begun(task.id, claim.worker, claim.claimed_at)
+    words = progress.Words(request.step, request.done, request.total, request.percent, request.eta)
+    new = progress.advanced(old, operation.at, words)
+    if isinstance(new, str):
+        return Refused(code="invalid", message=new, hint="--step 3/7")
+    board.put_progress(new.but(worker_id=claim.worker))
     return begun
+
+
+def hear(board: Board, operation: Operation) -> None:
+    """Take in what an operation brings along of progress; what comes too late, or is another's, says nothing."""
+    for said in operation.said:
+        claim, new = board.claim(said.claim), said.progress
+        if claim is None or (claim.token, claim.task) != (said.token, new.task_id) or claim.queued:
+            continue
+        task, known = board.task(new.task_id), board.progress(new.task_id)
+        if task is None or (known is not None and known.last_updated > new.last_updated):
+            continue
+        moved = _move(task, TaskStatus.IN_PROGRESS)
+        if isinstance(moved, Task):
+            if moved != task:
+                board.put_task(moved)
+            board.put_progress(new.but(worker_id=claim.worker, eta_source=None))
 
 
 def push(board: Board, operation: Operation, request: Push) -> Outcome:
@@ -201,6 +202,9 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
         branch_name=request.branch or task.metadata.branch_name, files=tuple(dict.fromkeys(files))
     )
     task = moved.but(head=request.head, metadata=metadata)
+    if entry is None and task.completed_at is None:
+        finished = board.durations(task.type).and_one(task.claimed_at, operation.at)
+        board.put_durations(task.type, finished)
     queued(board, operation, task, claim)
     if not request.queue:
         landed_task(board, operation, task.id, "completed", None)

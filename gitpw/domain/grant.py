@@ -12,7 +12,18 @@ from typing import NamedTuple
 from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
-from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, implausible, merged_locks, overdue
+from gitpw.domain.lock import (
+    Claim,
+    Ended,
+    Held,
+    Lease,
+    Mode,
+    ended,
+    fresh,
+    implausible,
+    merged_locks,
+    overdue,
+)
 from gitpw.domain.operation import (
     REMEMBERED,
     Done,
@@ -42,6 +53,12 @@ class Conflict(NamedTuple):
     held: Held
     wanted: str
 
+    @property
+    def what(self) -> str:
+        """What was asked for, in words: with the lock that covers it, where that has another name."""
+        covering = "" if self.wanted == self.held.resource else f" (locked as {self.held.resource})"
+        return f"{self.wanted}{covering}"
+
 
 class Sweep(NamedTuple):
     """The claims that make way for a set of locks."""
@@ -67,6 +84,9 @@ def may_take_over(board: Board, claim: Claim, operation: Operation) -> bool:
     """Whether the asker may treat this claim as over: its lease has ended, and it has seen the last renewal."""
     if claim.queued or claim.lease.version > operation.seen:
         return False
+    lease, at, settings = claim.lease, operation.at, board.settings
+    if not overdue(lease, at, settings) and not implausible(lease, at, settings):
+        return False  # nearly always so: no need to look at all clocks
     return ended(claim.lease, operation.at, operation.author.host, board.clocks, board.settings)
 
 
@@ -111,10 +131,15 @@ def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
             yield claim, held
 
 
-def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> Refused:
-    """The refusal that names the holder."""
+def held_words(operation: Operation, claim: Claim, what: str) -> str:
+    """Who holds something, in words."""
     where = " (yourself, in another checkout)" if claim.worker == operation.author.worker else ""
     task = f" for {claim.task}" if claim.task and claim.task != what else ""
+    return f"{what} is held by {claim.worker}{where}{task}"
+
+
+def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> Refused:
+    """The refusal that names the holder."""
     if claim.queued:
         hint = "it waits in the merge queue and is free once it has landed; see 'git pw merge list'"
     elif claim.lease.expires_at < operation.at:
@@ -125,7 +150,7 @@ def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> 
         hint = f"held until {isoformat(claim.lease.expires_at)}; ask {claim.worker}, or see 'git pw locks'"
     return Refused(
         code="held",
-        message=f"{what} is held by {claim.worker}{where}{task}",
+        message=held_words(operation, claim, what),
         hint=hint,
         data={"holder": holder(claim, path)},
     )
@@ -133,9 +158,7 @@ def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> 
 
 def blocked_by(operation: Operation, conflict: Conflict) -> Refused:
     """The refusal that names the lock in the way."""
-    claim, held, wanted = conflict
-    covering = "" if wanted == held.resource else f" (locked as {held.resource})"
-    return held_by(operation, claim, held.resource, f"{wanted}{covering}")
+    return held_by(operation, conflict.claim, conflict.held.resource, conflict.what)
 
 
 def holder(claim: Claim, path: str | None) -> dict[str, object]:
@@ -382,9 +405,7 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
     """The claim with a new lease if less than half of the old one is left, or somebody thinks that it is over."""
-    left = claim.lease.expires_at - operation.at
-    fresh = left > timedelta(seconds=claim.lease.duration / 2) and not claim.lease.marks
-    if claim.queued or fresh:
+    if claim.queued or fresh(claim.lease, operation.at):
         return claim
     return claim.but(lease=new_lease(board, operation, claim.lease.duration))
 

@@ -14,7 +14,18 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
+__all__ = [
+    "Claim",
+    "Ended",
+    "Held",
+    "Lease",
+    "Mode",
+    "ended",
+    "fresh",
+    "implausible",
+    "merged_locks",
+    "overdue",
+]
 
 
 class Held(Record):
@@ -98,10 +109,17 @@ class Ended(Record):
 
 def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
     """All locks of the groups, each resource once, exclusive where any of them is."""
-    modes: dict[str, Mode] = {}
+    found: dict[str, Held] = {}
     for held in (held for group in groups for held in group):
-        modes[held.resource] = min(held.mode, modes.get(held.resource, held.mode))
-    return tuple(Held(resource=resource, mode=mode) for resource, mode in sorted(modes.items()))
+        known = found.get(held.resource)
+        if known is None or held.mode < known.mode:
+            found[held.resource] = held
+    return tuple(found[resource] for resource in sorted(found))
+
+
+def fresh(lease: Lease, now: datetime) -> bool:
+    """Whether more than half of it is left and nobody thinks that it is over, so that it needn't be renewed."""
+    return lease.expires_at - now > timedelta(seconds=lease.duration / 2) and not lease.marks
 
 
 def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:

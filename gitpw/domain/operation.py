@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from gitpw.domain.ids import ClaimId, LedgerId, OperationId, TaskId, WorkerId
 from gitpw.domain.lock import Held
 from gitpw.domain.merge import MergeState
+from gitpw.domain.progress import Said
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import FailureKind, TaskType
@@ -19,6 +20,9 @@ VERSION = 1
 
 REMEMBERED = 10_000
 """How many of the last operations the ledger can still recognise."""
+
+MOST_SAID = 100
+"""Of so many tasks an operation takes along how far they have come."""
 
 
 class Begin(Record):
@@ -450,7 +454,10 @@ class Author(Record):
 
 
 class Operation(Record):
-    """A request at a moment; `seen` is the counter of the state it was decided on."""
+    """A request at a moment; `seen` is the counter of the state it was decided on.
+
+    `said` is what was said of progress meanwhile and goes with it, if there is something.
+    """
 
     v: int = VERSION
     id: OperationId = Field(pattern=r"^[0-9a-f]{32}$")
@@ -458,6 +465,15 @@ class Operation(Record):
     seen: int = Field(ge=0)
     at: Instant
     request: Annotated[Request, Field(discriminator="verb")]
+    said: tuple[Said, ...] = Field(default=(), max_length=MOST_SAID)
+
+    @model_serializer(mode="wrap")
+    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing of what wasn't said: an operation reads as it always did."""
+        data: dict[str, Any] = handler(self)
+        if not self.said:
+            data.pop("said", None)
+        return data
 
 
 class Done(Record):

@@ -12,6 +12,7 @@ from gitpw.domain.failure import horizon
 from gitpw.domain.grant import Conflict, Sweep, held_locks, returned, sweep
 from gitpw.domain.lock import Held, merged_locks
 from gitpw.domain.operation import Operation, Refused, Take
+from gitpw.domain.resource import Path
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError
@@ -31,12 +32,13 @@ class Files:
         self._board, self._operation, self._request = board, operation, request
         self._seats = seats
         self._held: dict[str, Conflict | None] = {}
+        self._folders: dict[tuple[str, ...], Conflict] = {}
         self._full: set[str] = set()
 
     def look(self, task: Task) -> Sweep | Conflict | Reserved:
         """What stands in the way of a task."""
         for file in task.files:
-            held = self._held.get(file)
+            held = self._held.get(file) or self._covered(file)
             if held is not None:
                 return held
         kept = reserved_for(self._board, self._seats, task)
@@ -47,7 +49,20 @@ class Files:
         found = sweep(self._board, self._operation, wanted_locks(task, self._request))
         if isinstance(found, Conflict) and found.wanted in task.files:
             self._held[found.wanted] = found
+            thing = self._board.seen(found.held.resource)
+            if isinstance(thing, Path):
+                self._folders.setdefault(thing.parts, found)
         return found
+
+    def _covered(self, file: str) -> Conflict | None:
+        """What stands in the way of a file, if it is the lock of a folder that was in another's way before."""
+        thing = self._board.seen(file) if self._folders else None
+        if not isinstance(thing, Path):
+            return None
+        parts = thing.parts
+        above = (self._folders.get(parts[:depth]) for depth in range(len(parts) + 1))
+        found = next((one for one in above if one is not None), None)
+        return found and found._replace(wanted=file)
 
     def shut(self, task: Task) -> bool:
         """Whether nobody in the lane in which a task stands can have the file: it is held, or kept for an elder.
@@ -78,7 +93,8 @@ def candidates(
 
 def wanted_locks(task: Task, request: Take) -> tuple[Held, ...]:
     """What a claim of a task would lock."""
-    return merged_locks(held_locks(task.files, shared=request.shared), request.locks)
+    wanted = held_locks(task.files, shared=request.shared)
+    return merged_locks(wanted, request.locks) if request.locks else wanted
 
 
 def retry_due(board: Board, now: datetime) -> None:

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from gitpw.domain.aging import Reserved, seated
 from gitpw.domain.board import Board
-from gitpw.domain.grant import Conflict, blocked_by
-from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.grant import Conflict, held_words
+from gitpw.domain.ids import ClaimId, TaskId, isoformat
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Operation, Take
 from gitpw.domain.prospect import Files, full
@@ -95,9 +95,8 @@ def _standing(board: Board, name: TaskId) -> str:
 def reasons(board: Board, operation: Operation, worker: Worker, chosen: Task | None = None) -> list[Reason]:
     """Why each open task isn't, or with `chosen` wasn't, to be had by this worker: looks at every one of them."""
     told = list(_ready(board, operation, worker, chosen))
-    for task in board.short_of_skills(frozenset(worker.skills)):
-        missing = sorted(set(task.required_skills) - set(worker.skills))
-        told.append(Reason(task.id, "skills", f"needs {', '.join(missing)}"))
+    for name, missing in board.short_of_skills(frozenset(worker.skills)):
+        told.append(Reason(name, "skills", f"needs {', '.join(sorted(missing))}"))
     to_blame = blockers(board)
     for task in board.waiting():
         blocker = to_blame.get(task.id)
@@ -116,6 +115,7 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
     """Why not those that wait for nothing."""
     files = Files(board, operation, Take(lease=1), seated(board, operation.at))
     no_room = full(worker)
+    ends: dict[ClaimId, str] = {}
     first = chosen
     for task in board.ready(frozenset(worker.skills)):
         try:
@@ -126,8 +126,8 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
         if isinstance(found, Reserved):
             yield Reason(task.id, "reserved", _kept(found))
         elif isinstance(found, Conflict):
-            message = blocked_by(operation, found).message
-            yield Reason(task.id, "held", f"{message} {until(found.claim)}")
+            end = ends.get(found.claim.id) or ends.setdefault(found.claim.id, until(found.claim))
+            yield Reason(task.id, "held", f"{held_words(operation, found.claim, found.what)} {end}")
         elif no_room is not None and chosen is None:
             yield Reason(task.id, "room", no_room.message)
         else:
@@ -140,8 +140,9 @@ def _later(first: Task | None, task: Task) -> str:
     if first is None:
         return "ready, and the next"
     why = f"{first.id} was there before it"
-    if first.priority != task.priority:
-        why = f"{first.id} is more urgent (priority {first.priority} before {task.priority})"
+    if first.urgency != task.urgency:
+        whose = "" if first.urgency == first.priority else "what waits for it has "
+        why = f"{first.id} is more urgent ({whose}priority {first.urgency} before {task.urgency})"
     elif first.chain != task.chain:
         why = f"more work hangs on {first.id} ({first.chain} minutes, not {task.chain})"
     return f"ready, but {why}"

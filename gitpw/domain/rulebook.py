@@ -132,6 +132,7 @@ def apply(board: Board, operation: Operation) -> Outcome:
             return Refused(code="contended", message="that was decided too long ago", hint="try again")
     elif not isinstance(operation.request, Begin):
         return Refused(code="invalid", message="there is no ledger yet", hint="git pw init")
+    backlog.hear(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:
         _active(board, operation)

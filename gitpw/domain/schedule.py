@@ -28,9 +28,12 @@ from gitpw.domain.ids import TaskId, isoformat
 from gitpw.domain.lock import Claim, Mode, merged_locks
 from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
 from gitpw.domain.prospect import Prospect, candidates, full, retry_due, wanted_locks
-from gitpw.domain.reasons import reasons, waits_for
+from gitpw.domain.reasons import waits_for
 from gitpw.domain.task import Task, TaskStatus, branch_name, is_branch
 from gitpw.domain.worker import Worker
+
+UNFINISHED = (TaskStatus.PENDING, TaskStatus.CLAIMED, TaskStatus.IN_PROGRESS, TaskStatus.FAILED)
+"""The states of tasks of which it can be said why they aren't to be had."""
 
 PARKED_AT_ONCE = 1_000
 """How many passed-over tasks one claim puts aside: enough to clear the way, few enough to write."""
@@ -135,12 +138,12 @@ def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
         done = _grant(board, operation, request, task, found)
         _stand_aside(board, operation, passed)
         return done
-    told = [reason.public() for reason in reasons(board, operation, worker)]
+    counts = board.meta.counts
+    there = any(counts.get(status) for status in UNFINISHED)
     return Refused(
         code="nothing",
-        message="nothing to claim now" if told else "there are no open tasks",
-        hint="'git pw claim --explain' says why" if told else "add one with 'git pw task add'",
-        data={"reasons": told},
+        message="nothing to claim now" if there else "there are no open tasks",
+        hint="'git pw claim --explain' says why" if there else "add one with 'git pw task add'",
     )
 
 

@@ -15,6 +15,9 @@ from gitpw.domain.record import Instant, Record
 LONGEST_BRANCH = 200
 """Characters: what file systems and hosts take."""
 
+URGENT = 2
+"""Priorities up to this one say that something is urgent: then so is what it waits for."""
+
 UNESTIMATED = 30
 """Minutes that a task without an estimate counts for."""
 
@@ -81,7 +84,7 @@ class Reservation(Record):
 INTERNAL = frozenset(
     {
         "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "parent", "parked",
-        "passed", "related", "reserved", "retry_at", "turn",
+        "passed", "related", "reserved", "retry_at", "turn", "urgent",
     }
 )  # fmt: skip
 
@@ -93,7 +96,8 @@ class Task(Record):
     was handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the file it
     stands aside for, the importer's key; how often it was passed over, and what is kept for it since when; the task
     that it is a part of, those that it has to do with, the one during which it was found; how often it has failed
-    since a person last looked, as what, and when it is tried again.
+    since a person last looked, as what, and when it is tried again; the priority of what waits for it, where that is
+    urgent and more so than its own.
     """
 
     id: TaskId = Field(pattern=r"^task-[0-9]{3,9}$")
@@ -129,6 +133,12 @@ class Task(Record):
     attempts: int = 0
     failure_kind: FailureKind | None = None
     retry_at: Instant | None = None
+    urgent: int | None = Field(default=None, ge=1, le=URGENT)
+
+    @property
+    def urgency(self) -> int:
+        """The priority by which its turn comes: its own, or that of an urgent task that waits for it."""
+        return self.priority if self.urgent is None else min(self.priority, self.urgent)
 
     @property
     def minutes(self) -> int:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import OperationId
-from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Request, Restore
+from gitpw.domain.operation import MOST_SAID, Author, Begin, Done, Operation, Outcome, Request, Restore
+from gitpw.domain.progress import Said
 from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
@@ -53,6 +54,16 @@ class Settled(NamedTuple):
     path: Path
 
 
+class Outbox(Protocol):
+    """What was said of progress on this machine and goes with the next operation."""
+
+    def all(self) -> Sequence[Said]:
+        """The last word on each claim."""
+
+    def drop(self, told: Iterable[Said]) -> None:
+        """Forget what others know by now, unless something else was said meanwhile."""
+
+
 class Ledger:
     """A store, and the one way to change what it holds."""
 
@@ -74,6 +85,7 @@ class Ledger:
         self._deadline = deadline
         self._dry_run = dry_run
         self._lost = False
+        self.outbox: Outbox | None = None
 
     # reading
 
@@ -212,16 +224,20 @@ class Ledger:
         began = time.monotonic()
         busy_since: float | None = None
         first_seen: int | None = None
+        said = () if self.outbox is None else tuple(self.outbox.all())
         asked = self._lost = False
+        unasked: tuple[str | None, Answer] | None = None
         if self.store.tip() is None and not isinstance(request, Begin):
             self._fetched()
             asked = True
         while True:
             with self.store.lock():
                 tip = self.store.tip()
+                if unasked is not None and unasked[0] == tip:
+                    return unasked[1]  # what it was decided on has turned out to be the current state
                 board = self._board(tip)
                 first_seen = board.counter if first_seen is None else first_seen
-                operation = self._operation(identity, request, author, board)
+                operation = self._operation(identity, request, author, board, said)
                 known = board.outcome(identity, first_seen) if self._lost else None
                 if known is not None:
                     return Answer(known[1], board, operation)
@@ -233,8 +249,9 @@ class Ledger:
                 elif asked or self.store.asked() is None:
                     return Answer(outcome, board, operation)
                 else:
-                    swap = None
+                    swap, unasked = None, (tip, Answer(outcome, board, operation))
             if swap is Swap.DONE and outcome is not None:
+                self._told(board, operation, said)
                 return Answer(outcome, board, operation)
             busy_since = self._look(swap, tip, busy_since)
             asked = True
@@ -250,8 +267,29 @@ class Ledger:
                 raise
             return None
 
-    def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
-        return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
+    def _operation(
+        self,
+        identity: OperationId,
+        request: Request,
+        author: Author,
+        board: Board,
+        said: Sequence[Said] = (),
+    ) -> Operation:
+        """What is said of claims that are no longer current is left out."""
+        return Operation(
+            id=identity,
+            author=author,
+            seen=board.counter,
+            at=self._now(),
+            request=request,
+            said=tuple(one for one in said if _is_current(board, one))[:MOST_SAID],
+        )
+
+    def _told(self, board: Board, operation: Operation, said: Sequence[Said]) -> None:
+        """What went with an operation needn't go again, and what is said of claims that are no more never."""
+        if self.outbox is not None and said:
+            gone = [one for one in said if one in operation.said or not _is_current(board, one)]
+            self.outbox.drop(gone)
 
     def _swap(
         self, tip: str | None, board: Board, operation: Operation, outcome: Done, moves: Sequence[Move]
@@ -366,6 +404,11 @@ class Ledger:
         if swap is not Swap.DONE:
             raise ContendedError("somebody else restored the ledger meanwhile", hint="try again")
         return Answer(outcome, board, operation)
+
+
+def _is_current(board: Board, said: Said) -> bool:
+    claim = board.claim(said.claim)
+    return claim is not None and claim.token == said.token
 
 
 def _lost_lines(entries: Sequence[Entry], after: int) -> list[str]:

@@ -11,12 +11,13 @@ from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import OperationId, TaskId, duration
 from gitpw.domain.limits import time_limit
 from gitpw.domain.lock import Claim
-from gitpw.domain.operation import Done, Refused, Take
+from gitpw.domain.operation import Done, Outcome, Refused, Take
 from gitpw.domain.reasons import Reason, reasons
 from gitpw.domain.resource import Glob, resource
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import ContendedError, HeldError, InvalidError, NothingError, PwError
+from gitpw.ledger.ledger import Answer
 from gitpw.services.asking import (
     as_own,
     canonical,
@@ -118,10 +119,7 @@ def _folders(names: Sequence[str]) -> tuple[str, ...]:
 
 def _claimed(ctx: Context, request: Take, place: Wanted, *, explain: bool) -> Claimed:
     answer = ctx.ledger.transact(request, ctx.me, hold=True)
-    if explain and isinstance(answer.outcome, Refused) and "holding" in answer.outcome.data:
-        why = [one.public() for one in outlook(ctx, ctx.ledger.board())[1]]
-        granted(answer.outcome.but(data={**answer.outcome.data, "reasons": why}))
-    done = granted(answer.outcome)
+    done = granted(_explained(ctx, answer, explain=explain))
     mine = live(None if done.claim is None else answer.board.claim(done.claim))
     whys = None
     if explain:
@@ -130,6 +128,20 @@ def _claimed(ctx: Context, request: Take, place: Wanted, *, explain: bool) -> Cl
             answer.board, answer.operation, worker, known_task(answer.board, mine.task or TaskId(""))
         )
     return _finished(ctx, answer.operation.id, answer.board, mine, whys, place, fresh=done.changed)
+
+
+def _explained(ctx: Context, answer: Answer, *, explain: bool) -> Outcome:
+    """The outcome; a refusal because nothing is to be had says why of every task, one for lack of room if it is asked."""
+    outcome = answer.outcome
+    if isinstance(outcome, Refused) and outcome.code == "nothing":
+        why = reasons(answer.board, answer.operation, enlisted(answer.board, answer.operation))
+        if explain and why:
+            outcome = outcome.but(hint="'git pw claim --wait' waits for one")
+    elif isinstance(outcome, Refused) and explain and "holding" in outcome.data:
+        why = outlook(ctx, ctx.ledger.board())[1]
+    else:
+        return outcome
+    return outcome.but(data={**outcome.data, "reasons": [one.public() for one in why]})
 
 
 def _unfinished(ctx: Context, task: TaskId | None) -> tuple[OperationId, Board, Claim] | None:

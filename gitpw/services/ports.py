@@ -16,6 +16,7 @@ from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
@@ -42,6 +43,7 @@ __all__ = [
     "Provision",
     "Pull",
     "Repo",
+    "Reports",
     "Rules",
     "Testbed",
     "Workshop",
@@ -199,6 +201,19 @@ class Conflicts(Protocol):
         self, pairs: Sequence[tuple[str, str]], timeout: float
     ) -> Mapping[tuple[str, str], Sequence[str]]:
         """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
+
+
+class Reports(Protocol):
+    """What was said of progress in the checkouts of this repository and isn't in the ledger yet."""
+
+    def all(self) -> Sequence[Said]:
+        """The last word on each claim."""
+
+    def hold(self, said: Said) -> None:
+        """Keep the last word on a claim until the next operation takes it along."""
+
+    def drop(self, told: Iterable[Said]) -> None:
+        """Forget what others know by now, unless something else was said meanwhile."""
 
 
 class Worktrees(Protocol):
@@ -558,6 +573,7 @@ class Context:
     repo: Repo
     checkout: Checkout
     worktrees: Worktrees
+    reports: Reports
     conflicts: Conflicts
     provision: Provision
     hooks: Hooks

@@ -15,6 +15,7 @@ from gitpw.domain.reasons import blockers
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
+from gitpw.services.expecting import expecting
 from gitpw.services.ports import Context
 
 
@@ -52,11 +53,13 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
     claim = None if found.claim is None else board.claim(found.claim)
     waits = [name for name in board.unmet(found) if found.merged_at is None]
     parts = [part for name in board.parts(task) if (part := board.task(name)) is not None]
+    known = expecting(ctx, board, [claim]) if claim is not None else ()
+    progress = next(iter(known), board.progress(task))
     holder = board.worker(found.assigned_to or ctx.me.worker)
     return Shown(
         task=found,
         claim=claim,
-        progress=board.progress(task),
+        progress=progress,
         waits_for=[*waits, *board.open_parts(task)],
         dependents=board.dependents(task),
         blocked=_blocked(board, found),

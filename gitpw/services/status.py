@@ -15,6 +15,7 @@ from gitpw.domain.progress import Progress
 from gitpw.domain.reasons import Blocker, blockers
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker, WorkerStatus
+from gitpw.services.expecting import expecting
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
 
@@ -66,7 +67,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         current=as_of is None,
         workers=[_seen(board, worker, claims, now) for worker in board.workers()],
         tasks={status.value: board.meta.counts.get(status, 0) for status in TaskStatus},
-        progress=[found for found in map(board.progress, tasks) if found is not None],
+        progress=expecting(ctx, board, claims),
         locks=[lock for claim in claims for lock in claim.public()],
         claims=claims,
         merges=merges,

@@ -54,7 +54,7 @@ def best_by_scan(
     }
     elders = elders_by_scan(board, tasks, operation) if keep else []
     possible = [
-        (task.priority, -task.chain, task.id)
+        (task.urgency, -task.chain, task.id)
         for task in tasks.values()
         if (task.status is TaskStatus.PENDING or task.id in lost or is_due(task, operation.at))
         and all(name in tasks and tasks[name].merged_at for name in task.dependencies)
@@ -102,7 +102,7 @@ def goes_first(cells: Dictionary, elder: Task, task: Task) -> bool:
         return False
     mine, its = ([seen(cells, file) for file in one.files] for one in (elder, task))
     reach = elder.passed // aging.PASSES - 1
-    return task.priority >= elder.priority - reach and any(overlap(a, b) for a in mine for b in its)
+    return task.urgency >= elder.urgency - reach and any(overlap(a, b) for a in mine for b in its)
 
 
 def is_free(board: Board, cells: Dictionary, operation: Operation, wanted: list[tuple[str, Mode]]) -> bool:

@@ -59,6 +59,7 @@ def test_all_writes_are_one_push_and_no_fetch(counted: Counted) -> None:
     assert counted.asked("lock", "README.md") == PUSH
     counted.asked("claim", "task-001")
     assert counted.asked("progress", "--step", "1/2", "reading") == PUSH
+    assert counted.asked("progress", "--percent", "60") == []
     assert counted.asked("heartbeat") == PUSH
     assert counted.asked("complete", "task-001") == PUSH
 
