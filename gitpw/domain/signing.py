@@ -60,7 +60,9 @@ def ssh_key(line: str) -> SigningKey | None:
     if found is None or found[0] != " ".join(line.split()[:2]):
         return None
     fingerprint = ssh_fingerprint(found[0])
-    return fingerprint and SigningKey(format=KeyFormat.SSH, key=found[0], fingerprint=fingerprint) or None
+    if fingerprint is None:
+        return None
+    return SigningKey(format=KeyFormat.SSH, key=found[0], fingerprint=fingerprint)
 
 
 def ssh_fingerprint(key: str) -> str | None:
