@@ -75,7 +75,7 @@ class ForgedError(ConfigError):
         whose = f", in the name of {worker}," if worker is not None else ""
         which = f"operation {counter}" if counter is not None else "the state"
         super().__init__(
-            f"{which} on the remote ({commit[:10]}){whose} {why}",
+            f"{which} of the ledger ({commit[:10]}){whose} {why}",
             "it is not taken, and nothing is built on it: 'git pw doctor --fix' puts back the last state that was verified",
             ledger="forged",
             commit=commit,

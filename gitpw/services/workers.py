@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.operation import Register, Unregister
+from gitpw.domain.signing import SigningKey
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
 from gitpw.services.asking import ask
 from gitpw.services.ports import Context
 
 
-def register(ctx: Context, request: Register) -> Worker:
-    """The worker as the ledger now knows it."""
+def register(ctx: Context, request: Register, key: str | None = None) -> tuple[Worker, SigningKey | None]:
+    """The worker as the ledger now knows it, and its signing key; `key` is what a person calls that."""
+    place = None
+    if key is not None and ctx.keys is not None:
+        found, place = ctx.keys().find(key)
+        request = request.but(signing_key=found)
+        if request.id == ctx.me.worker:
+            ctx.keys().sign(found, b"git-pw\n")  # one that can't would lock its worker out
     _, answer = ask(ctx, request)
-    return _known(answer.board.worker(request.id), request.id)
+    if request.signing_key is not None and place is not None and ctx.keys is not None and not ctx.dry_run:
+        ctx.keys().remember(request.signing_key, place)
+    return _known(answer.board.worker(request.id), request.id), answer.board.signer(request.id)
 
 
-def show_worker(ctx: Context, worker: WorkerId) -> Worker:
-    """One worker, as of the last state that could be had."""
+def show_worker(ctx: Context, worker: WorkerId) -> tuple[Worker, SigningKey | None]:
+    """One worker and its signing key, as of the last state that could be had."""
     board, _, _ = ctx.ledger.freshest()
-    return _known(board.worker(worker), worker)
+    return _known(board.worker(worker), worker), board.signer(worker)
 
 
 def list_workers(ctx: Context) -> list[Worker]:
