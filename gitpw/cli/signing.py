@@ -25,21 +25,24 @@ if TYPE_CHECKING:
 @click.argument("state", metavar="[on|off]", required=False)
 @option("--admin", "admins", multiple=True, metavar="W", help="Who may decide about keys from now on.")
 @option("--allowed-signers", is_flag=True, help="Print the ssh keys as git reads them, to verify by itself.")
-def signing(session: Session, state: str | None, admins: tuple[str, ...], allowed_signers: bool) -> None:
+@option("--verify", "everything", is_flag=True, help="Also what was signed before this clone joined.")
+def signing(
+    session: Session, state: str | None, admins: tuple[str, ...], allowed_signers: bool, everything: bool
+) -> None:
     """Show who signs with which key, or turn the signing of operations on or off.
 
     Where it is on, every operation must be signed by the key that its worker has registered. Whoever turns it on first
     is the administrator, unless others are named: administrators turn it off, and replace keys that were lost.
     """
     from gitpw.services.signing import signing as show
-    from gitpw.services.signing import turn
+    from gitpw.services.signing import turn, verify_all
 
     if state not in {None, "on", "off"}:
         raise UsageError(f"{state!r} is neither on nor off", hint="git pw signing on")
     if state is None:
         if admins:
             raise UsageError("--admin needs on or off", hint="git pw signing on --admin alice")
-        found = show(session.open())
+        found = (verify_all if everything else show)(session.open())
         if allowed_signers and not session.json:
             session.text(found.allowed_signers())
             return

@@ -23,7 +23,7 @@ from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
 from gitpw.ledger.journal import Journal, Left
-from gitpw.ledger.signing import ForgedError, Signatures, verify
+from gitpw.ledger.signing import ForgedError, Signatures, verify, verify_past
 from gitpw.ledger.store import FROM, Move, Sign, Store, Swap
 
 DEADLINE = 60.0
@@ -176,6 +176,19 @@ class Ledger:
             if cut_off:
                 self.store.mark(FROM, tip)
                 self._tell(f"operations are signed here: verified from {self._board(tip).counter} on")
+
+    def verify_past(self) -> None:
+        """Verify what came before this clone joined, as far as it is here; raises `ForgedError`."""
+        since = self.store.marked(FROM)
+        if since is None or self._signatures is None:
+            return
+        try:
+            self.store.mark(FROM, verify_past(self.store, self._signatures, since))
+        except ForgedError as error:
+            error.hint = (
+                "it is in the ledger's past: whoever signed what follows it, didn't verify it, or made it"
+            )
+            raise
 
     def verified_from(self) -> int | None:
         """The counter from which on signatures were verified here; None where nothing was left out."""

@@ -103,7 +103,7 @@ class MemoryStore:
         """There are no trees here."""
         return None
 
-    def mark(self, name: str, commit: str) -> None:
+    def mark(self, name: str, commit: str | None) -> None:
         """Nothing to do: nothing is fetched here."""
 
     def marked(self, name: str) -> str | None:  # noqa: ARG002

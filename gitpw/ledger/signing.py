@@ -129,6 +129,25 @@ def verify(history: History, signatures: Callable[[], Signatures], known: str | 
     refuse_forged(signatures, list(_due(history, known, tip)))
 
 
+def verify_past(history: History, signatures: Callable[[], Signatures], since: str) -> str | None:
+    """Verify what led to a verified state, as far as it is here; the oldest state up to which that was possible.
+
+    None where that is the first of all. Raises `ForgedError`.
+    """
+    steps = [_Step(since, _parent(history, since), b"")]
+    while (at := steps[-1].parent) is not None and (raw := history.raw(at)) is not None:
+        above = _parent(history, at)
+        if above is not None and history.raw(above) is None:
+            break  # who may have signed it is in a state that isn't here
+        steps.append(_Step(at, above, raw))
+    refuse_forged(signatures, [one for step in steps[:0:-1] if (one := _checked(history, step, None))])
+    return None if steps[-1].parent is None else steps[-1].commit
+
+
+def _parent(history: History, commit: str) -> str | None:
+    return next(iter(parents(history.raw(commit) or b"")), None)
+
+
 def refuse_forged(signatures: Callable[[], Signatures], due: Sequence[Signed]) -> None:
     """Verify signatures, all at once; raises `ForgedError` for the first that is none."""
     if not due:

@@ -123,8 +123,8 @@ class Store(Protocol):
     def table(self, commit: str, name: str) -> str | None:
         """What names all that is in a table of a state; None where there is no such table."""
 
-    def mark(self, name: str, commit: str) -> None:
-        """Remember a state by a name of ours."""
+    def mark(self, name: str, commit: str | None) -> None:
+        """Remember a state by a name of ours, or no longer."""
 
     def marked(self, name: str) -> str | None:
         """The state of that name."""
@@ -263,9 +263,12 @@ class GitStore:
         found = self.commit(commit)
         return None if found is None or name not in found.tree else str(found.tree[name].id)
 
-    def mark(self, name: str, commit: str) -> None:
-        """Remember a state by a name of ours."""
-        self.set_ref(name, commit)
+    def mark(self, name: str, commit: str | None) -> None:
+        """Remember a state by a name of ours, or no longer."""
+        if commit is not None:
+            self.set_ref(name, commit)
+        elif name in self.repo.references:
+            self.repo.references.delete(name)
 
     def marked(self, name: str) -> str | None:
         """The state of that name."""

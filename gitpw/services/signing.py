@@ -37,6 +37,14 @@ def signing(ctx: Context) -> Signed:
     return _signed(ctx, board)
 
 
+def verify_all(ctx: Context) -> Signed:
+    """The same, once all that ever led to it was fetched and verified; raises `ForgedError`."""
+    board = ctx.ledger.fresh()
+    ctx.ledger.store.deepen()
+    ctx.ledger.verify_past()
+    return _signed(ctx, board)
+
+
 def turn(ctx: Context, *, on: bool, administrators: tuple[WorkerId, ...] = ()) -> Signed:
     """Ask for signatures from now on, or no longer."""
     _, answer = ask(ctx, Signing(on=on, administrators=administrators))

@@ -13,15 +13,15 @@ from gitpw.services.ports import Context
 
 def register(ctx: Context, request: Register, key: str | None = None) -> tuple[Worker, SigningKey | None]:
     """The worker as the ledger now knows it, and its signing key; `key` is what a person calls that."""
-    place = None
     if key is not None and ctx.keys is not None:
-        found, place = ctx.keys().find(key)
+        keys = ctx.keys()
+        found, place = keys.find(key)
         request = request.but(signing_key=found)
-        if request.id == ctx.me.worker:
-            ctx.keys().sign(found, b"git-pw\n")  # one that can't would lock its worker out
+        if place is not None and not ctx.dry_run:
+            keys.remember(found, place)
+        if request.id == ctx.me.worker and not ctx.dry_run:
+            keys.sign(found, b"git-pw\n")  # one that can't would lock its worker out
     _, answer = ask(ctx, request)
-    if request.signing_key is not None and place is not None and ctx.keys is not None and not ctx.dry_run:
-        ctx.keys().remember(request.signing_key, place)
     return _known(answer.board.worker(request.id), request.id), answer.board.signer(request.id)
 
 
