@@ -92,7 +92,7 @@ def _data(event: Event) -> dict[str, object]:
         "verb": event.verb,
         "taskId": event.task_id,
         "detail": event.detail,
-        "signature": event.signature,
+        **({"signature": event.signature} if event.signature is not None else {}),
     }
 
 

@@ -224,7 +224,7 @@ class Session:
 
     def aged(self, as_of: datetime | None, context: Context) -> None:
         """Say how old an answer is, where the remote couldn't be asked."""
-        if as_of is not None and context.ledger.forged is None:
+        if as_of is not None:
             self.note(f"the remote can't be asked: this is {span(context.clock.now() - as_of)} old")
 
     def complain(self, text: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def signing(
     session: Session, state: str | None, admins: tuple[str, ...], allowed_signers: bool, everything: bool
 ) -> None:
-    """Show who signs with which key, or turn the signing of operations on or off.
+    """Show who signs with which key, or turn signatures on or off.
 
     Where it is on, every operation must be signed by the key that its worker has registered. Whoever turns it on first
     is the administrator, unless others are named: administrators turn it off, and replace keys that were lost.

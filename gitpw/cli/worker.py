@@ -14,7 +14,6 @@ from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
-    from gitpw.domain.signing import SigningKey
     from gitpw.domain.worker import Worker
 
 
@@ -90,10 +89,10 @@ def register(
         **fields,
     )
     _check_force(signing_key, reason, force=force)
-    done, key = run(context, request, _as_typed(session, signing_key))
+    done = run(context, request, _as_typed(session, signing_key))
     lines = [f"registered {done.id} ({done.type.value})"]
-    lines += [f"its operations are signed by {key}"] if signing_key is not None else []
-    session.report({"worker": _data(done, key)}, *lines, brief=[done.id])
+    lines += [f"its operations are signed by {done.signing_key}"] if signing_key is not None else []
+    session.report({"worker": done}, *lines, brief=[done.id])
 
 
 def _check_force(signing_key: str | None, reason: str | None, *, force: bool) -> None:
@@ -134,15 +133,11 @@ def show(session: Session, name: str) -> None:
     """Show all that is known of a worker."""
     from gitpw.services.workers import show_worker
 
-    one, key = show_worker(session.open(), a_worker(name))
-    session.answer({"worker": _data(one, key)}, *_told(one, key))
+    one = show_worker(session.open(), a_worker(name))
+    session.answer({"worker": one}, *_told(one))
 
 
-def _data(one: Worker, key: SigningKey | None) -> dict[str, object]:
-    return {**one.public(), **({"signingKey": key} if key is not None else {})}
-
-
-def _told(one: Worker, key: SigningKey | None) -> list[str]:
+def _told(one: Worker) -> list[str]:
     facts = {
         "name": one.name,
         "type": kind(one),
@@ -151,7 +146,7 @@ def _told(one: Worker, key: SigningKey | None) -> list[str]:
         "room for": str(one.max_concurrent_tasks),
         "skills": ", ".join(one.skills),
         "github": one.metadata.github_username,
-        "signs with": key and str(key),
+        "signs with": one.signing_key and str(one.signing_key),
         "last seen": one.last_activity and local(one.last_activity),
     }
     return [one.id, *(f"  {name:<10} {value}" for name, value in facts.items() if value)]

@@ -83,7 +83,6 @@ class Ledger:
         self._lost = False
         self._signatures = signatures
         self._tell = tell
-        self.forged: ForgedError | None = None
 
     # reading
 
@@ -157,7 +156,6 @@ class Ledger:
             try:
                 self._verify(known, tip)
             except ForgedError as error:
-                self.forged = error
                 error.tip = tip
                 self.store.unask(asked)
                 raise
@@ -424,7 +422,6 @@ class Ledger:
             raise _unknown()
         if swap is not Swap.DONE:
             raise ContendedError("somebody else has changed the ledger meanwhile", hint="try again")
-        self.forged = None
         return there
 
     def _forged_tip(self) -> str | None:

@@ -45,5 +45,5 @@ class Gate:
     repo: Receiver
     clock: Clock
     policy_at: Callable[[str], Policy]
-    signatures: Callable[[], Signatures]
     tell: Callable[[str], None]
+    signatures: Callable[[], Signatures] | None = None

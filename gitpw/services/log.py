@@ -39,7 +39,7 @@ TOLD = {
 class Event(NamedTuple):
     """One operation that was applied; what comes from the ledger has not been checked.
 
-    `signature` is "verified", "signed" (before this clone joined), or None where there is none.
+    `signature` is "verified", "signed" (before this clone joined) or "unsigned"; None where nobody ever asked for any.
     """
 
     counter: int
@@ -63,7 +63,7 @@ class Event(NamedTuple):
             "verb": self.verb,
             "taskId": self.task_id,
             "detail": self.detail,
-            "signature": self.signature,
+            **({"signature": self.signature} if self.signature is not None else {}),
         }
 
 
@@ -91,7 +91,7 @@ def log(
         ctx.tell(f"{error.message}: showing what was verified")
     oldest = ctx.clock.now() - since if since is not None else None
     found = []
-    verified = ctx.ledger.verified_from() or 0
+    verified = (ctx.ledger.verified_from() or 0) if ctx.ledger.board().settings.administrators else None
     for entry in ctx.ledger.history():
         if entry.counter <= after:
             break
@@ -103,10 +103,12 @@ def log(
     return found[::-1]
 
 
-def _signature(ctx: Context, entry: Entry, verified: int) -> str | None:
+def _signature(ctx: Context, entry: Entry, verified: int | None) -> str | None:
+    if verified is None:
+        return None
     raw = ctx.ledger.store.raw(entry.commit)
     if raw is None or split(raw)[1] is None:
-        return None
+        return "unsigned"
     return "verified" if entry.counter >= verified else "signed"
 
 
