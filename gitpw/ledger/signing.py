@@ -189,6 +189,15 @@ def _steps(history: History, known: str | None, tip: str) -> list[_Step]:
     return steps
 
 
+def follows(history: History, known: str, tip: str) -> bool:
+    """Whether a state has another one in its past."""
+    try:
+        steps = _steps(history, known, tip)
+    except ForgedError:
+        return False
+    return bool(steps) and steps[-1].parent == known
+
+
 def _checked(history: History, step: _Step, known: str | None) -> Signed | None:
     """The signature that a commit needs; None where it needs none. Raises `ForgedError` for what can't be."""
     after = Board(history.cells(step.commit))
