@@ -20,7 +20,7 @@ from pathlib import Path
 from gitpw.adapters.process import Finished, complaint, run
 from gitpw.domain.signing import PGP_BEGINS, KeyFormat, SigningKey, ssh_key
 from gitpw.errors import FailedError, InvalidError
-from gitpw.ledger.signing import Signed
+from gitpw.ledger.signing import Signed, UnsignableError
 
 NAMESPACE = "git"
 GIT = "git"
@@ -164,7 +164,7 @@ class GitSigning:
     # signing
 
     def sign(self, key: SigningKey, payload: bytes) -> str:
-        """Sign with the private part of a key, wherever that is; raises `FailedError` where it can't be used."""
+        """Sign with the private part of a key, wherever that is; raises `UnsignableError` where it can't be used."""
         return self._sign_ssh(key, payload) if key.format is KeyFormat.SSH else self._sign_gpg(key, payload)
 
     def _sign_ssh(self, key: SigningKey, payload: bytes) -> str:
@@ -340,7 +340,7 @@ def _no_default() -> InvalidError:
     )
 
 
-def _unsigned(key: SigningKey, place: str | None, err: bytes) -> FailedError:
+def _unsigned(key: SigningKey, place: str | None, err: bytes) -> UnsignableError:
     """Why a key can't sign, and what to do about it."""
     said = err.decode(errors="replace")
     if key.format is KeyFormat.OPENPGP:
@@ -357,4 +357,4 @@ def _unsigned(key: SigningKey, place: str | None, err: bytes) -> FailedError:
         why = f"{place} has a passphrase, and the ssh agent doesn't have it"
     else:
         why = complaint(err) if err.strip() else "the signature isn't by this key"
-    return FailedError(f"the signing key {key} can't sign: {why}", hint=f"nothing was written; {hint}")
+    return UnsignableError(f"the signing key {key} can't sign: {why}", hint=f"nothing was written; {hint}")

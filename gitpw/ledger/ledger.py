@@ -23,7 +23,7 @@ from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
 from gitpw.ledger.journal import Journal, Left
-from gitpw.ledger.signing import ForgedError, Signatures, follows, verify, verify_past
+from gitpw.ledger.signing import ForgedError, Signatures, UnsignableError, follows, verify, verify_past
 from gitpw.ledger.store import FROM, Move, Sign, Store, Swap
 
 DEADLINE = 60.0
@@ -292,7 +292,7 @@ class Ledger:
                 if outcome is None:
                     swap = None
                 elif isinstance(outcome, Done) and outcome.changed:
-                    swap = self._swap(tip, board, operation, outcome, moves)
+                    swap = self._tried(tip, board, operation, outcome, moves, fresh=asked)
                 elif asked or self.store.asked() is None:
                     return Answer(outcome, board, operation)
                 else:
@@ -315,6 +315,24 @@ class Ledger:
 
     def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
         return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
+
+    def _tried(
+        self,
+        tip: str | None,
+        board: Board,
+        operation: Operation,
+        outcome: Done,
+        moves: Sequence[Move],
+        *,
+        fresh: bool,
+    ) -> Swap | None:
+        """How the swap ended; None where the last known state names a key that can't sign, and the current one may not."""
+        try:
+            return self._swap(tip, board, operation, outcome, moves)
+        except UnsignableError:
+            if fresh or self.store.asked() is None:
+                raise
+            return None
 
     def _swap(
         self, tip: str | None, board: Board, operation: Operation, outcome: Done, moves: Sequence[Move]

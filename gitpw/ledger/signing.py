@@ -24,7 +24,7 @@ from gitpw.domain.custody import changed_keys, required
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.operation import Begin, Operation, Refused, Restore, Signing
 from gitpw.domain.signing import SigningKey
-from gitpw.errors import ConfigError
+from gitpw.errors import ConfigError, FailedError
 from gitpw.ledger.commits import read
 
 HEADER, MORE = b"gpgsig ", b" "
@@ -45,7 +45,7 @@ class Signatures(Protocol):
     """How signatures are made and verified."""
 
     def sign(self, key: SigningKey, payload: bytes) -> str:
-        """Sign with the private part of a key, wherever that is; raises `FailedError` where it can't be used."""
+        """Sign with the private part of a key, wherever that is; raises `UnsignableError` where it can't be used."""
 
     def complaints(self, signed: Sequence[Signed]) -> list[str | None]:
         """What is wrong with each signature, None where nothing is; raises `FailedError` where that can't be told."""
@@ -82,6 +82,10 @@ class ForgedError(ConfigError):
             counter=counter,
             workerId=worker,
         )
+
+
+class UnsignableError(FailedError):
+    """The key that must sign can't be used here."""
 
 
 class _Step(NamedTuple):

@@ -46,9 +46,10 @@ def begin_signing(ctx: Context) -> None:
 
     It is turned off by an administrator alone: rules are a file that whoever may push can change.
     """
-    settings = ctx.ledger.board().settings
-    if settings.signed or settings.administrators or not ctx.rules.policy().policy.signed:
+    if ctx.ledger.board().settings.administrators or not ctx.rules.policy().policy.signed:
         return
+    if ctx.ledger.fresh().settings.administrators:
+        return  # somebody else has just done so
     if ctx.me.type is not WorkerType.HUMAN:
         raise InvalidError(
             "the rules ask for signed operations, and nobody has turned them on yet",

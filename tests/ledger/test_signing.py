@@ -11,7 +11,7 @@ from gitpw.domain.board import Board
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.operation import Register, Signing
 from gitpw.errors import ConfigError, FailedError
-from gitpw.ledger.signing import ForgedError, Signed, parents, split
+from gitpw.ledger.signing import ForgedError, Signed, UnsignableError, parents, split
 from tests.domain.test_custody import key, register
 from tests.ledger.clients import Arena, Client, Wrapped, author, new_task, wrapped
 from tests.support.git import git, run
@@ -36,7 +36,7 @@ class Pens:
         """Sign, if the key is there."""
         self.signed += 1
         if which not in self.keys:
-            raise FailedError(f"no key {which}")
+            raise UnsignableError(f"no key {which}")
         return _made(which, payload)
 
     def complaints(self, signed: Sequence[Signed]) -> list[str | None]:
@@ -362,6 +362,16 @@ def test_key_that_can_not_sign_writes_nothing(arena: Arena, ada: Client) -> None
         bob.ask(new_task("real"))
     assert tip_of(arena) == before
     assert list(bob.journal.left()) == []
+
+
+def test_key_that_was_replaced_meanwhile(arena: Arena, ada: Client) -> None:
+    """The last known state names the old one, which is lost: the current one is asked for before it is given up."""
+    bob = person(arena, "bob")
+    bob.titles()
+    ada.done(register("bob", "new", force=True, reason="lost"))
+    bob.ledger._signatures = lambda: Pens("new")
+    bob.done(new_task("with the new key"))
+    assert ada.titles() == ["with the new key"]
 
 
 def test_signed_ledger_is_restored_by_an_administrator(arena: Arena, ada: Client) -> None:
