@@ -247,6 +247,11 @@ def _root(history: History, step: _Step, operation: Operation, known: str | None
     before = after if known is None else Board(history.cells(known))
     if before.settings.signed and not after.settings.signed:
         raise ForgedError(step.commit, "was restored without signatures", counter=after.counter)
+    now = after.signers()
+    if not before.settings.signed and any(
+        now.get(name, key) != key for name, key in before.signers().items()
+    ):
+        raise ForgedError(step.commit, "was restored with other keys", counter=after.counter)
     return before
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from gitpw.domain.board import Board
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.operation import Register, Signing
-from gitpw.errors import ConfigError, FailedError
+from gitpw.errors import ConfigError, FailedError, InvalidError
+from gitpw.ledger.audit import audited
+from gitpw.ledger.objects import Object
 from gitpw.ledger.signing import ForgedError, Signed, UnsignableError, parents, split
 from tests.domain.test_custody import key, register
 from tests.ledger.clients import Arena, Client, Wrapped, author, new_task, wrapped
@@ -18,6 +22,7 @@ from tests.support.git import git, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from gitpw.domain.signing import SigningKey
 
@@ -399,6 +404,83 @@ def test_restored_state_of_nobody_is_refused(arena: Arena, ada: Client) -> None:
     git("update-ref", "-d", LEDGER, cwd=arena.remote.bare)
     rogue.ledger.restore(author("ada"), "gone")
     refused(ada, arena, "in the name of ada", "is not signed")
+
+
+def test_keys_are_not_swapped_by_a_restored_state(arena: Arena) -> None:
+    """While signing is off, whoever may push may restore; but keys that are known stay what they were."""
+    ada = arena.begun(worker="ada", signatures=lambda: Pens("ada"))
+    ada.done(register("ada"))
+    rogue = arena.client(worker="mallory")
+    rogue.titles()
+    wrapped(rogue, lambda store: Swapped(store, {("signers", "ada"): key("mallory").to_json()}))
+    assert arena.remote is not None
+    git("update-ref", "-d", LEDGER, cwd=arena.remote.bare)
+    rogue.ledger.restore(author("mallory"), "gone")
+    refused(ada, arena, "was restored with other keys")
+
+
+class Bare:
+    """The objects of a bare repository, each by a git of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str) -> Object | None:
+        """The object of that name."""
+        found = run(["git", "rev-parse", "--verify", "--quiet", name], self.path, check=False)
+        if found.exit:
+            return None
+        kind = git("cat-file", "-t", found.out.strip(), cwd=self.path)
+        words = ["git", "cat-file", kind, found.out.strip()]
+        content = subprocess.run(words, cwd=self.path, capture_output=True, check=True).stdout
+        return Object(found.out.strip(), kind, content)
+
+
+def audit(arena: Arena, old: str | None, **about: Any) -> int:
+    """How many operations a guarded server would let in."""
+    assert arena.remote is not None
+    now = datetime.now(UTC)
+    about = {"signatures": Pens, **about}
+    return len(audited(Bare(arena.remote.bare), old, tip_of(arena), now, **about))
+
+
+def test_server_lets_in_what_is_signed_alone(arena: Arena, ada: Client) -> None:
+    """All of the history, or what is new; a server that can't verify lets in nothing that must be."""
+    assert audit(arena, None) == 5
+    good = tip_of(arena)
+    ada.done(new_task("real"))
+    assert audit(arena, good) == 1
+    with pytest.raises(InvalidError, match="signatures can't be verified here"):
+        audit(arena, good, signatures=None)
+    arena.client(worker="bob").done(new_task("forged"))
+    with pytest.raises(InvalidError, match=r"operation 7 .* in the name of bob, is not signed") as refusal:
+        audit(arena, good)
+    assert "git pw worker register --signing-key" in str(refusal.value.hint)
+
+
+def test_server_refuses_keys_that_are_swapped_in_the_tree(arena: Arena, ada: Client) -> None:
+    """And whatever else the operation doesn't make of the state before, signed or not."""
+    good = tip_of(arena)
+    mallory = person(arena, "mallory")
+    wrapped(mallory, lambda store: Swapped(store, {("signers", "ada"): key("mallory").to_json()}))
+    mallory.done(new_task("harmless"))
+    with pytest.raises(InvalidError, match="its state is not what 'add' makes of the one before"):
+        audit(arena, good)
+    del ada
+
+
+def test_server_lets_in_what_an_administrator_restored(arena: Arena, ada: Client) -> None:
+    """Where there is no ledger, by the keys in it; over one that is there, by those that were known."""
+    good = tip_of(arena)
+    ada.titles()
+    assert arena.remote is not None
+    git("update-ref", "-d", LEDGER, cwd=arena.remote.bare)
+    ada.ledger.restore(author("ada"), "gone")
+    assert audit(arena, None) == audit(arena, good, restart=True) == 1
+    raw = raw_tip(arena)
+    push_raw(arena, split(raw)[0])
+    with pytest.raises(InvalidError, match="in the name of ada, is not signed"):
+        audit(arena, good, restart=True)
 
 
 def test_nothing_is_asked_where_nothing_is_signed(arena: Arena) -> None:
