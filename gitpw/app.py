@@ -15,6 +15,7 @@ from gitpw.errors import PwError
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
     from gitpw.adapters.server import ServerHooks
+    from gitpw.adapters.signing import GitSigning
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
     from gitpw.ledger.ledger import Ledger
@@ -106,6 +107,7 @@ def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
         repo=repo,
         clock=SystemClock(),
         policy_at=policy_at,
+        signatures=lambda: _signing(repo, Path(repo.common_dir, "pw")),
         tell=tell,
     )
 
@@ -196,16 +198,29 @@ def _assembled(
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
-    local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
+
+    def keys() -> GitSigning:
+        return _signing(repo, folder)
+
+    def ledger_in(store: LocalStore | RemoteStore) -> Ledger:
+        return Ledger(
+            store,
+            journal,
+            clock.now,
+            expected=policy.ledger,
+            dry_run=dry_run,
+            signatures=keys,
+            tell=tell,
+        )
+
+    local = ledger_in(mine)
     far = None
     if chosen is not None and (beginning or not at_home):
         far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
         far.opened = early if chosen == likely else None
     elif chosen is not None:
         tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
-    ledger = (
-        local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
-    )
+    ledger = local if far is None else ledger_in(far)
     ledger.outbox = HeldBack(repo.git_dir, repo.common_dir)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
@@ -234,6 +249,7 @@ def _assembled(
         faults=faults or {},
         far=far,
         workshop=lambda: _workshop(repo),
+        keys=keys,
     )
 
 
@@ -246,6 +262,13 @@ def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, 
             raise
         faults[name] = error
         return otherwise
+
+
+def _signing(repo: GitRepo, folder: Path) -> GitSigning:
+    """What signs and verifies, imported where something is signed."""
+    from gitpw.adapters.signing import GitSigning
+
+    return GitSigning(repo.config, os.environ, folder)
 
 
 def _workshop(repo: GitRepo) -> Workshop:

@@ -10,6 +10,7 @@ from gitpw.cli.commands import group, option
 from gitpw.cli.dashboard import kind
 from gitpw.cli.output import local
 from gitpw.cli.request import a_worker, agent_types, built, one_of, some, worker_types
+from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
@@ -30,6 +31,7 @@ def worker() -> None:
     "git pw worker register",
     "git pw worker register bob --type ai_agent --agent-type codegen --max-tasks 2",
     "git pw worker register alice --skill react --skill sql --github alice-gh",
+    "git pw worker register --signing-key ~/.ssh/id_ed25519.pub",
 )
 @click.argument("name", required=False)
 @option("--type", "type_", values=worker_types, metavar="T", help="human or ai_agent.")
@@ -38,6 +40,14 @@ def worker() -> None:
 @option("--max-tasks", type=int, metavar="N", help="How many tasks at once.  [default: 1]")
 @option("--github", metavar="U", help="Its GitHub user.")
 @option("--agent-type", values=agent_types, metavar="A", help="coordinator, codegen or review.")
+@option(
+    "--signing-key",
+    files=True,
+    metavar="FILE|KEY|FINGERPRINT",
+    help="The ssh or gpg key that signs its operations; 'git' for the one that git signs with.",
+)
+@option("--force", is_flag=True, help="Replace another worker's key, which is lost.")
+@option("--reason", metavar="TEXT", help="Why; needed with --force.")
 def register(
     session: Session,
     *,
@@ -48,8 +58,15 @@ def register(
     max_tasks: int | None,
     github: str | None,
     agent_type: str | None,
+    signing_key: str | None,
+    force: bool,
+    reason: str | None,
 ) -> None:
-    """Introduce a worker, me if no NAME is given, or change what is known of it."""
+    """Introduce a worker, me if no NAME is given, or change what is known of it.
+
+    A registered signing key is its worker's own: only the old one can sign for a new one. Where it is lost, an
+    administrator replaces it with --force --reason. See docs/identity.md.
+    """
     from gitpw.domain.operation import Register
     from gitpw.domain.worker import AgentType, WorkerType
     from gitpw.services.workers import register as run
@@ -67,10 +84,28 @@ def register(
         skills=some(skills),
         max_concurrent_tasks=max_tasks,
         github_username=github,
+        force=force,
+        reason=reason,
         **fields,
     )
-    done = run(context, request)
-    session.report({"worker": done}, f"registered {done.id} ({done.type.value})", brief=[done.id])
+    _check_force(signing_key, reason, force=force)
+    done = run(context, request, _as_typed(session, signing_key))
+    lines = [f"registered {done.id} ({done.type.value})"]
+    lines += [f"its operations are signed by {done.signing_key}"] if signing_key is not None else []
+    session.report({"worker": done}, *lines, brief=[done.id])
+
+
+def _check_force(signing_key: str | None, reason: str | None, *, force: bool) -> None:
+    if force and (signing_key is None or not reason):
+        raise UsageError("--force needs --signing-key and --reason", hint="git pw worker register -h")
+
+
+def _as_typed(session: Session, signing_key: str | None) -> str | None:
+    """What was given, as a path where it is one from the folder that is meant by -C."""
+    import os.path
+
+    placed = None if signing_key is None else session.placed(signing_key)
+    return placed if placed is not None and os.path.isfile(placed) else signing_key  # noqa: PTH113 - as typed
 
 
 @worker.command("list", "git pw worker list", "git pw worker list --json")
@@ -111,6 +146,7 @@ def _told(one: Worker) -> list[str]:
         "room for": str(one.max_concurrent_tasks),
         "skills": ", ".join(one.skills),
         "github": one.metadata.github_username,
+        "signs with": one.signing_key and str(one.signing_key),
         "last seen": one.last_activity and local(one.last_activity),
     }
     return [one.id, *(f"  {name:<10} {value}" for name, value in facts.items() if value)]

@@ -12,6 +12,7 @@ from gitpw.domain.merge import MergeState
 from gitpw.domain.progress import Said
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
+from gitpw.domain.signing import SigningKey
 from gitpw.domain.task import FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
@@ -387,7 +388,10 @@ class Resume(Record):
 
 
 class Register(Record):
-    """A worker introduces itself, or changes what is known of it."""
+    """A worker introduces itself, or changes what is known of it.
+
+    `force` is for an administrator who replaces a key that its worker has lost.
+    """
 
     verb: Literal["register"] = "register"
     id: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -397,6 +401,9 @@ class Register(Record):
     max_concurrent_tasks: int | None = Field(default=None, ge=1, le=1_000)
     github_username: str | None = None
     agent_type: AgentType | None = None
+    signing_key: SigningKey | None = None
+    force: bool = False
+    reason: str | None = Field(default=None, max_length=1_000)
 
 
 class Unregister(Record):
@@ -404,6 +411,17 @@ class Unregister(Record):
 
     verb: Literal["unregister"] = "unregister"
     id: WorkerId
+
+
+class Signing(Record):
+    """From now on every operation must be signed, or none need be.
+
+    `administrators` are those from now on; where none are named, those of before, or at first whoever asks.
+    """
+
+    verb: Literal["signing"] = "signing"
+    on: bool
+    administrators: tuple[WorkerId, ...] = Field(default=(), max_length=100)
 
 
 Request = (
@@ -432,6 +450,7 @@ Request = (
     | Resume
     | Retry
     | SendBack
+    | Signing
     | Split
     | Start
     | Stop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, grant, merging, planning, roster, schedule
+from gitpw.domain import backlog, custody, grant, merging, planning, roster, schedule
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
@@ -39,6 +39,7 @@ from gitpw.domain.operation import (
     Resume,
     Retry,
     SendBack,
+    Signing,
     Split,
     Start,
     Stop,
@@ -101,6 +102,7 @@ RULES: Mapping[type, Rule] = {
     Resume: merging.resume,
     Retry: backlog.retry,
     SendBack: merging.send_back,
+    Signing: roster.signing,
     Split: planning.split,
     Start: backlog.start,
     Stop: merging.pause,
@@ -132,6 +134,9 @@ def apply(board: Board, operation: Operation) -> Outcome:
             return Refused(code="contended", message="that was decided too long ago", hint="try again")
     elif not isinstance(operation.request, Begin):
         return Refused(code="invalid", message="there is no ledger yet", hint="git pw init")
+    key = custody.required(board, operation)
+    if isinstance(key, Refused):
+        return key
     backlog.hear(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:

@@ -11,6 +11,7 @@ from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import OfflineError, PwError, StaleError
+from gitpw.ledger.signing import ForgedError
 from gitpw.services.asking import ask, inform_hooks
 from gitpw.services.base import base_branch, known_tip
 from gitpw.services.ports import Change, Context, Memory
@@ -181,6 +182,8 @@ def _recent(ctx: Context) -> Board | None:
     except OfflineError as error:
         if old:
             _offline(ctx, error)
+    except ForgedError as error:
+        ctx.tell(f"{error.message}: judged by the last state that was verified")
     return ctx.ledger.board()
 
 

@@ -18,6 +18,7 @@ from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
 from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
+from gitpw.domain.signing import SigningKey
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
@@ -35,6 +36,7 @@ __all__ = [
     "Forge",
     "Hooks",
     "Integrator",
+    "Keys",
     "Look",
     "Memory",
     "Modes",
@@ -399,6 +401,19 @@ class Files(Protocol):
         """Another `git-pw` that comes first on PATH."""
 
 
+class Keys(Protocol):
+    """The signing keys of whoever uses this machine."""
+
+    def find(self, text: str) -> tuple[SigningKey, str | None]:
+        """The public key that a person means, and the file that its private part is in or beside; raises `InvalidError`."""
+
+    def remember(self, key: SigningKey, place: str) -> None:
+        """Note where the private part of a key is, for this clone."""
+
+    def sign(self, key: SigningKey, payload: bytes) -> str:
+        """Sign with the private part of a key; raises `FailedError` where it can't be used."""
+
+
 class Far(Protocol):
     """The remote that has the ledger."""
 
@@ -594,3 +609,4 @@ class Context:
     faults: Mapping[str, PwError] = field(default_factory=dict)
     far: Far | None = None
     workshop: Callable[[], Workshop] | None = None
+    keys: Callable[[], Keys] | None = None
