@@ -41,7 +41,8 @@ class Lease(Record):
 class Claim(Record):
     """A grant: its task or none, its locks, one lease and one token.
 
-    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire.
+    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire. `head`
+    is the last commit of its work that is known, `pushed` the one that is known to be on the remote.
     """
 
     id: ClaimId
@@ -56,6 +57,8 @@ class Claim(Record):
     queued: bool = False
     place: str = ""
     reason: str | None = None
+    head: str | None = None
+    pushed: str | None = None
 
     def mode(self, resource: str) -> Mode | None:
         """How this claim holds exactly that resource."""

@@ -158,17 +158,22 @@ class Unlock(Record):
 
 
 class Mine(Record):
-    """A claim as its holder knows it."""
+    """A claim as its holder knows it, and where its work stands."""
 
     claim: ClaimId
     token: int
+    head: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
 
 
 class Renew(Record):
-    """Begin the leases anew; those that were lost are named in the answer."""
+    """Begin the leases anew; those that were lost are named in the answer.
+
+    With `older`, only if one of them was last renewed longer ago than so many seconds.
+    """
 
     verb: Literal["renew"] = "renew"
     claims: tuple[Mine, ...]
+    older: int | None = Field(default=None, ge=0)
 
 
 class Suspect(Record):
@@ -450,7 +455,11 @@ class Author(Record):
 
 
 class Operation(Record):
-    """A request at a moment; `seen` is the counter of the state it was decided on."""
+    """A request at a moment; `seen` is the counter of the state it was decided on.
+
+    `along` are claims of the asker that go on with it: their leases are renewed where it is time, and where their
+    work stands is noted.
+    """
 
     v: int = VERSION
     id: OperationId = Field(pattern=r"^[0-9a-f]{32}$")
@@ -458,6 +467,7 @@ class Operation(Record):
     seen: int = Field(ge=0)
     at: Instant
     request: Annotated[Request, Field(discriminator="verb")]
+    along: tuple[Mine, ...] = ()
 
 
 class Done(Record):

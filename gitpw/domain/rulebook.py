@@ -48,6 +48,7 @@ from gitpw.domain.operation import (
     Unregister,
     Withdraw,
 )
+from gitpw.domain.worker import WorkerStatus
 
 LEAP = 1_000_000
 """How far a restored ledger's counter jumps, so that no token comes twice."""
@@ -132,8 +133,10 @@ def apply(board: Board, operation: Operation) -> Outcome:
             return Refused(code="contended", message="that was decided too long ago", hint="try again")
     elif not isinstance(operation.request, Begin):
         return Refused(code="invalid", message="there is no ledger yet", hint="git pw init")
+    grant.placed(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:
+        grant.carried(board, operation)
         _active(board, operation)
         board.close(operation, outcome)
     return outcome
@@ -142,5 +145,7 @@ def apply(board: Board, operation: Operation) -> Outcome:
 def _active(board: Board, operation: Operation) -> None:
     """Note that the asker was heard of, if it is registered."""
     worker = board.worker(operation.author.worker)
+    if worker is not None and worker.status is WorkerStatus.OFFLINE:
+        worker = worker.occupied(worker.current_tasks)
     if worker is not None:
         board.put_worker(worker.but(last_activity=operation.at))

@@ -78,10 +78,28 @@ class Reservation(Record):
     at: Instant
 
 
+class Left(Record):
+    """What a worker has left of a task: its branch, and the last commit that is known of it.
+
+    `pushed` is the commit that is known to be on the remote, `host` where it was worked on, `how` the claim ended.
+    """
+
+    worker: WorkerId
+    branch: str
+    head: str | None = None
+    pushed: str | None = None
+    host: str
+    how: str
+    at: Instant
+
+
+MOST_LEFT = 8
+"""Workers whose work on a task is remembered."""
+
 INTERNAL = frozenset(
     {
-        "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "parent", "parked",
-        "passed", "related", "reserved", "retry_at", "turn",
+        "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "left", "parent",
+        "parked", "passed", "related", "reserved", "retry_at", "turn",
     }
 )  # fmt: skip
 
@@ -93,7 +111,7 @@ class Task(Record):
     was handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the file it
     stands aside for, the importer's key; how often it was passed over, and what is kept for it since when; the task
     that it is a part of, those that it has to do with, the one during which it was found; how often it has failed
-    since a person last looked, as what, and when it is tried again.
+    since a person last looked, as what, and when it is tried again; what earlier workers left of it, newest last.
     """
 
     id: TaskId = Field(pattern=r"^task-[0-9]{3,9}$")
@@ -129,6 +147,7 @@ class Task(Record):
     attempts: int = 0
     failure_kind: FailureKind | None = None
     retry_at: Instant | None = None
+    left: tuple[Left, ...] = ()
 
     @property
     def minutes(self) -> int:
