@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,12 +16,16 @@ from gitpw.errors import PwError
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
     from gitpw.adapters.server import ServerHooks
+    from gitpw.domain.board import Board
+    from gitpw.domain.operation import Author, Mine
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
+    from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.ledger.store import Store
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context, Workshop
+    from gitpw.services.ports import Clock, Context, Traces, Workshop
 
 T = TypeVar("T")
 
@@ -163,11 +168,11 @@ def _assembled(
     from gitpw.adapters.process import run
     from gitpw.adapters.provision import GitProvision
     from gitpw.adapters.rules import GitRules
+    from gitpw.adapters.traces import GitTraces
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
-    from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
@@ -190,21 +195,22 @@ def _assembled(
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
-    local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
+    traces = GitTraces(repo.common_dir, repo.git_dir)
+    ledger_in = partial(_ledger, journal, clock, policy.ledger, traces, dry_run=dry_run)
+    local = ledger_in(mine)
     far = None
     if chosen is not None and (beginning or not at_home):
         far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
         far.opened = early if chosen == likely else None
     elif chosen is not None:
         tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
-    ledger = (
-        local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
-    )
+    ledger = local if far is None else ledger_in(far)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
         repo=repo,
         checkout=checkout,
+        traces=traces,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         conflicts=GitConflicts(repo),
         provision=GitProvision(repo),
@@ -227,6 +233,19 @@ def _assembled(
         far=far,
         workshop=lambda: _workshop(repo),
     )
+
+
+def _ledger(
+    journal: Journal, clock: Clock, expected: str | None, traces: Traces, store: Store, *, dry_run: bool
+) -> Ledger:
+    """The ledger in a store; with what is asked of it go the asker's claims on this machine."""
+    from gitpw.domain.presence import along
+    from gitpw.ledger.ledger import Ledger
+
+    def going(board: Board, author: Author) -> tuple[Mine, ...]:
+        return along(board, traces.all(), author.worker, clock.now())
+
+    return Ledger(store, journal, clock.now, expected=expected, dry_run=dry_run, along=going)
 
 
 def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, PwError] | None) -> T:

@@ -38,7 +38,7 @@ from gitpw.domain.operation import (
     Suspect,
     Unlock,
 )
-from gitpw.domain.presence import is_due
+from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, is_branch
 from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
@@ -415,18 +415,13 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
             kept.append(claim.but(head=mine.head or claim.head))
     if not kept and lost_claims:
         return lost(board, operation.author.worker, lost_claims[0], None)
-    late = request.older is None or any(_is_older(claim, operation, request.older) for claim in kept)
+    older = request.older
+    late = older is None or not all(is_young(claim, operation.at, older) for claim in kept)
     for claim in kept if late else ():
         if not claim.queued:
             board.put_claim(claim.but(lease=new_lease(board, operation, claim.lease.duration)))
     detail = {"renewed": [claim.id for claim in kept], "lost": lost_claims}
     return Done(changed=bool(kept) and late, detail=detail)
-
-
-def _is_older(claim: Claim, operation: Operation, seconds: int) -> bool:
-    """Whether a lease was renewed longer ago, somebody thinks that it is over, or the clock has gone back."""
-    ago = (operation.at - claim.lease.written_at).total_seconds()
-    return not claim.queued and (not 0 <= ago <= seconds or bool(claim.lease.marks))
 
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
@@ -508,12 +503,17 @@ def lost(board: Board, asker: WorkerId, claim: ClaimId | None, task: TaskId | No
         happened = "ran out and was ended" if how == "expired" else f"was {how}"
         by = "you" if ending.by == asker else ending.by
         story = f"{what} {happened} by {by} at {isoformat(ending.at)}{f' ({reason})' if reason else ''}"
-    return Refused(
-        code="stale",
-        message=story,
-        hint="stop working on it: your commits and files are kept; 'git pw claim' asks for it again",
-        data={"taskId": named},
-    )
+    return Refused(code="stale", message=story, hint=_way_on(board, asker, named), data={"taskId": named})
+
+
+def _way_on(board: Board, asker: WorkerId, name: TaskId | None) -> str:
+    """What a former holder is to do: its work is kept, and where."""
+    task = None if name is None else board.task(name)
+    left = [] if task is None else [one.branch for one in task.left if one.worker == asker]
+    kept = f"your work is kept on branch {left[-1]}" if left else "your commits and files are kept"
+    if task is not None and task.assigned_to not in {None, asker}:
+        return f"stop working on it: {kept}; {task.assigned_to} works on it now"
+    return f"stop working on it: {kept}; 'git pw claim' asks for it again"
 
 
 def mine(board: Board, operation: Operation, request: OfTask) -> tuple[Task, Claim] | Refused:

@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gitpw.domain.board import Board
+from gitpw.domain.checkout import Trace
+from gitpw.domain.ids import WorkerId
 from gitpw.domain.lock import Claim, ended, implausible, overdue
+from gitpw.domain.operation import Mine
 from gitpw.domain.worker import Worker, WorkerStatus
 
 
@@ -58,6 +61,36 @@ def is_due(claim: Claim, now: datetime) -> bool:
         return False
     left = claim.lease.expires_at - now
     return left <= timedelta(seconds=claim.lease.duration / 2) or bool(claim.lease.marks)
+
+
+def is_young(claim: Claim, now: datetime, seconds: int) -> bool:
+    """Whether a lease was renewed within so many seconds, and nobody thinks that it is over."""
+    ago = (now - claim.lease.written_at).total_seconds()
+    return claim.queued or (0 <= ago <= seconds and not claim.lease.marks)
+
+
+def along(
+    board: Board, traces: Iterable[Trace], worker: WorkerId, now: datetime, *, every: bool = False
+) -> tuple[Mine, ...]:
+    """The worker's claims that are to go along with an operation: it is time to renew them, or their work has moved.
+
+    With `every`, all that stand.
+    """
+    found = []
+    for trace in traces:
+        claim = board.claim(trace.own.claim)
+        if claim is None or claim.token != trace.own.token or claim.worker != worker:
+            continue
+        mine = known(claim, trace)
+        if every or is_due(claim, now) or (mine.head or claim.head) != claim.head:
+            found.append(mine)
+    return tuple(found)
+
+
+def known(claim: Claim, trace: Trace) -> Mine:
+    """A claim as its checkout knows it; in the main one, work is on the claim's own branch or nobody can tell."""
+    at_work = claim.task is not None and (trace.linked or trace.branch == claim.branch)
+    return Mine(claim=claim.id, token=trace.own.token, head=trace.head if at_work else None)
 
 
 def is_alive(claim: Claim, sign: float | None, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import OperationId
-from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Request, Restore
+from gitpw.domain.operation import Author, Begin, Done, Mine, Operation, Outcome, Request, Restore
 from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
@@ -56,7 +56,7 @@ class Settled(NamedTuple):
 class Ledger:
     """A store, and the one way to change what it holds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of how it is asked
         self,
         store: Store,
         journal: Journal,
@@ -65,14 +65,19 @@ class Ledger:
         expected: str | None = None,
         deadline: float = DEADLINE,
         dry_run: bool = False,
+        along: Callable[[Board, Author], tuple[Mine, ...]] = lambda _board, _author: (),
     ) -> None:
-        """`expected` is the ledger's id where one is known; with `dry_run` all is decided and nothing is done."""
+        """`expected` is the ledger's id where one is known; with `dry_run` all is decided and nothing is done.
+
+        `along` says which claims of the asker go along with an operation.
+        """
         self.store = store
         self.journal = journal
         self._now = now
         self._expected = expected
         self._deadline = deadline
         self._dry_run = dry_run
+        self._along = along
         self._lost = False
 
     # reading
@@ -251,7 +256,10 @@ class Ledger:
             return None
 
     def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
-        return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
+        along = self._along(board, author) if board.begun else ()
+        return Operation(
+            id=identity, author=author, seen=board.counter, at=self._now(), request=request, along=along
+        )
 
     def _swap(
         self, tip: str | None, board: Board, operation: Operation, outcome: Done, moves: Sequence[Move]

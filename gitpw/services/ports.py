@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
@@ -44,6 +44,8 @@ __all__ = [
     "Repo",
     "Rules",
     "Testbed",
+    "Trace",
+    "Traces",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -291,6 +293,16 @@ class Checkout(Protocol):
 
     def forget(self, claims: Sequence[ClaimId]) -> None:
         """Drop claims that are no more."""
+
+
+class Traces(Protocol):
+    """What all checkouts of this machine remember."""
+
+    def all(self) -> Sequence[Trace]:
+        """Every claim that a checkout remembers, those of this one first."""
+
+    def sign(self, now: float) -> None:
+        """Note that this checkout lives (unix time)."""
 
 
 class Modes(Protocol):
@@ -548,6 +560,7 @@ class Context:
     ledger: Ledger
     repo: Repo
     checkout: Checkout
+    traces: Traces
     worktrees: Worktrees
     conflicts: Conflicts
     provision: Provision
