@@ -31,6 +31,12 @@ def sign(ctx: Context) -> None:
         ctx.traces.sign(ctx.clock.now().timestamp())
 
 
+def look(ctx: Context) -> list[Lapse]:
+    """What is to be told of my claims, now that a command has done its work; that it was run is a sign of life."""
+    sign(ctx)
+    return lapses(ctx)
+
+
 def lapses(ctx: Context) -> list[Lapse]:
     """What became of my claims by the last known state: of those of this checkout, and leases that ran out elsewhere."""
     if not ctx.ledger.known():
