@@ -238,6 +238,9 @@ class Worktrees(Protocol):
     def occupants(self, worktree: Worktree) -> Sequence[str]:
         """The programs that have their current folder in a worktree, as far as this system tells."""
 
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
+
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
 

@@ -15,6 +15,7 @@ from gitpw.domain.reasons import blockers
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
+from gitpw.services.leftovers import Leftover, leftovers
 from gitpw.services.ports import Context
 
 
@@ -35,6 +36,7 @@ class Shown(NamedTuple):
     related: Sequence[TaskId] = ()
     found: Sequence[TaskId] = ()
     time_limit: int | None = None
+    left: Sequence[Leftover] = ()
 
 
 def known_task(board: Board, task: TaskId) -> Task:
@@ -65,6 +67,7 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
         related=board.relatives(found),
         found=board.findings(task),
         time_limit=time_limit(ctx.policy, found, holder or Worker(id=ctx.me.worker, type=ctx.me.type)),
+        left=leftovers(ctx, found, ask=as_of is None),
     )
 
 
