@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @command("health", "git pw health", "git pw health --json || notify-send 'git pw needs a look'")
 def health(session: Session) -> None:
-    """Exit with 1 when a worker is lost, a lock is overdue, or a task needs a person.
+    """Exit with 1 when something needs a look.
 
-    For CI and monitors. Nothing is changed. A lease that is over by this clock alone is told and is no problem yet:
-    another clock must agree, or 'git pw gc' run now and again in 10 minutes.
+    For CI and monitors: a worker is lost, a lock is overdue, or a task needs a person. Nothing is changed. A lease that is over by this clock alone is told, and is no problem as
+    long as no other clock agrees: that of anybody who wrote since, of the holder's host, or of a remote on the web.
     """
     from gitpw.services.health import health as run
 
@@ -36,7 +36,7 @@ def health(session: Session) -> None:
         "asOf": found.as_of,
     }
     if not found.problems:
-        session.answer(data, "all well")
+        session.answer(data, "nothing is overdue for sure" if found.doubtful else "all well")
         return
     if not session.json:
         for one in found.problems:

@@ -26,11 +26,17 @@ class Standing(StrEnum):
     OVER = "over"
 
 
-def standing(board: Board, claim: Claim, now: datetime, host: str) -> Standing:
-    """What `host`, whose clock says `now`, may say of a claim's lease; what waits in the merge queue has none."""
+def standing(
+    board: Board, claim: Claim, now: datetime, host: str, witness: datetime | None = None
+) -> Standing:
+    """What `host`, whose clock says `now`, may say of a claim's lease; what waits in the merge queue has none.
+
+    `witness` is what one more clock says, beside those of the hosts that have written.
+    """
     if claim.queued:
         return Standing.LIVE
-    if ended(claim.lease, now, host, board.clocks, board.settings):
+    clocks = board.clocks if witness is None else {**board.clocks, "": witness}
+    if ended(claim.lease, now, host, clocks, board.settings):
         return Standing.OVER
     if overdue(claim.lease, now, board.settings) or implausible(claim.lease, now, board.settings):
         return Standing.DOUBTFUL
@@ -45,12 +51,12 @@ def seen(worker: Worker, standings: Iterable[Standing]) -> Worker:
     return worker
 
 
-def looked_at(board: Board, now: datetime, host: str) -> Iterator[Worker]:
+def looked_at(board: Board, now: datetime, host: str, witness: datetime | None = None) -> Iterator[Worker]:
     """All workers as they look now: reads the claims too."""
     found: dict[str, list[Standing]] = {}
     for claim in board.claims():
         if not claim.queued:
-            found.setdefault(claim.worker, []).append(standing(board, claim, now, host))
+            found.setdefault(claim.worker, []).append(standing(board, claim, now, host, witness))
     for worker in board.workers():
         yield seen(worker, found.get(worker.id, ()))
 

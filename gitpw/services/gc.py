@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -29,7 +29,7 @@ class Collected(NamedTuple):
     suspected: list[ClaimId]
     branches: list[str]
     needs_person: list[TaskId]
-    left: list[str]
+    left: Sequence[str] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:

@@ -46,11 +46,13 @@ class Overdue(NamedTuple):
         }
 
 
-def overdue(ctx: Context, board: Board, claims: Iterable[Claim]) -> list[Overdue]:
-    """Those of the claims whose lease is over, by this clock at least."""
+def overdue(
+    ctx: Context, board: Board, claims: Iterable[Claim], witness: datetime | None = None
+) -> list[Overdue]:
+    """Those of the claims whose lease is over, by this clock at least; `witness` is what another clock says now."""
     now, found = ctx.clock.now(), []
     for claim in claims:
-        how = standing(board, claim, now, ctx.me.host)
+        how = standing(board, claim, now, ctx.me.host, witness)
         if how is Standing.OVER or (how is Standing.DOUBTFUL and claim.lease.expires_at <= now):
             found.append(_told(claim, sure=how is Standing.OVER))
     return found
