@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitpw.adapters.checkout import GitCheckout
-from gitpw.adapters.disk import read, replace
+from gitpw.adapters.disk import read
 from gitpw.adapters.sheet import loose_ref
 from gitpw.domain.checkout import Trace
-from gitpw.errors import FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +46,9 @@ class GitTraces:
         file = self._git_dir / ALIVE
         before = _sign(file)
         if before is None or not 0 <= now - before < SELDOM:
-            with suppress(FailedError):
-                replace(str(file), f"{int(now)}\n".encode())
+            with suppress(OSError):  # no more than a hint: not worth waiting for the disk
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(f"{int(now)}\n")
 
     def _places(self) -> Iterator[Path]:
         """The git dirs of all checkouts that remember something."""

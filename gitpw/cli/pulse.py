@@ -149,7 +149,11 @@ def go_on(watch: Watch, every: float, beats: int, command: list[str], *, json: b
         before = said if status else b""
 
 
-ENDS = {"parent": "its parent is gone", "worktree": "its checkout is gone", "over": ""}
+ENDS = {
+    "parent": "the session that it belonged to is over: nothing is renewed any more",
+    "worktree": "its checkout is gone: nothing is renewed any more",
+    "over": "",
+}
 """Why it ended, in words; where nothing is left the beat has said so."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitpw.cli import pulse
+from tests.faults.clocks import require_faketime
 from tests.support.cli import pw
 from tests.support.git import clone, git, make_upstream
 
@@ -242,6 +243,4 @@ def test_a_killed_worker_is_not_kept_alive_by_others(shop: Shop) -> None:
 
 
 def _faketime() -> dict[str, str]:
-    from tests.faults.test_clocks import require_faketime
-
     return {"LD_PRELOAD": str(require_faketime()), "FAKETIME_NO_CACHE": "1"}
