@@ -6,6 +6,7 @@ machine's clock and not the one that a process is told.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -60,8 +61,10 @@ class GitTraces:
         branch, head = self._head(place)
         sign = _sign(place / ALIVE)
         linked = place != self._common
+        told = (read(str(place / "gitdir")) or b"").rstrip(b"\n") if linked else b""
+        path = os.path.dirname(os.path.join(place, os.fsdecode(told))) if told else None  # noqa: PTH118, PTH120 - may be any bytes
         for own in GitCheckout(str(place)).own():
-            yield Trace(own, branch, head, sign, here=here, linked=linked)
+            yield Trace(own, branch, head, sign, here=here, linked=linked, path=path)
 
     def _head(self, place: Path) -> tuple[str | None, str | None]:
         """The branch and the commit that a checkout is on, as far as files say so."""

@@ -20,7 +20,7 @@ class Own(NamedTuple):
 class Trace(NamedTuple):
     """A claim that some checkout of this machine remembers, and where that checkout stands.
 
-    `sign` is when it last gave a sign of life (unix time), `here` whether it is this one.
+    `sign` is when it last gave a sign of life (unix time), `here` whether it is this one, `path` where a linked one is.
     """
 
     own: Own
@@ -29,6 +29,7 @@ class Trace(NamedTuple):
     sign: float | None
     here: bool
     linked: bool
+    path: str | None = None
 
 
 class Worktree(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import timedelta
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -11,6 +13,9 @@ from gitpw.domain.lock import GIVEN_BACK
 from gitpw.services.asking import granted_no_more
 from gitpw.services.ports import Context
 
+OF_LATE = timedelta(days=1)
+"""For how long every command tells of a claim that another checkout has lost."""
+
 
 class Lapse(NamedTuple):
     """A claim of mine that doesn't stand as it should: what happened, and what to do."""
@@ -18,7 +23,6 @@ class Lapse(NamedTuple):
     message: str
     hint: str
     task: TaskId | None
-    taken: bool
 
     def __str__(self) -> str:
         """In one sentence."""
@@ -38,7 +42,7 @@ def look(ctx: Context) -> list[Lapse]:
 
 
 def lapses(ctx: Context) -> list[Lapse]:
-    """What became of my claims by the last known state: of those of this checkout, and leases that ran out elsewhere."""
+    """What became of my claims by the last known state, also of those of other checkouts if that was of late."""
     if not ctx.ledger.known():
         return []
     board = ctx.ledger.board()
@@ -58,11 +62,22 @@ def _lapse(ctx: Context, board: Board, trace: Trace) -> Lapse | None:
             f"your lease on {what} ran out at {since}, and nobody has taken it over yet",
             "'git pw heartbeat' renews it",
             own.task,
-            taken=False,
         )
-    ending = board.ending(own.claim)
-    if not trace.here or (ending is not None and ending.how in GIVEN_BACK):
+    if _is_settled(ctx, board, trace):
         return None
     error = granted_no_more(board, ctx.me.worker, own)
-    forget = f"; 'git pw release {own.task}' lets this checkout forget it" if own.task else ""
-    return Lapse(error.message, f"{error.hint}{forget}", own.task, taken=True)
+    there = "" if trace.here or trace.path is None else f"-C {shlex.quote(trace.path)} "
+    forget = f"; 'git pw {there}release {own.task}' lets the checkout forget it" if own.task else ""
+    return Lapse(error.message, f"{error.hint}{forget}", own.task)
+
+
+def _is_settled(ctx: Context, board: Board, trace: Trace) -> bool:
+    """Whether nothing is to be told of a claim that is over: it was given back, or is old news of another checkout."""
+    ending = board.ending(trace.own.claim)
+    if ending is not None and ending.how in GIVEN_BACK:
+        return True
+    if trace.here:
+        return False
+    task = None if trace.own.task is None else board.task(trace.own.task)
+    again = task is not None and task.assigned_to == ctx.me.worker
+    return again or ending is None or ctx.clock.now() - ending.at > OF_LATE

@@ -209,6 +209,9 @@ def test_a_claim_that_was_taken_over_is_told_with_the_branch(hire: Callable[...,
     assert "your claim on task-001 was taken over by bob" in told.err
     assert f"your work is kept on branch {claimed['branch']}; bob works on it now" in told.err
     assert told.err.count("taken over by bob") == 1
+    elsewhere = alice.at(17, "task", "list")
+    assert f"git pw -C {tree} release task-001" in elsewhere.err
+    assert "taken over" not in alice.at(17 + 24 * 60, "task", "list").err
     alice.at(17, "release", "task-001", cwd=tree, check=None)
     assert "taken over" not in alice.at(17, "task", "list", cwd=tree).err
 
