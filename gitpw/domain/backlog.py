@@ -167,7 +167,7 @@ def push(board: Board, operation: Operation, request: Push) -> Outcome:
         return Refused(
             code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
         )
-    claim = claim.but(branch=request.branch, head=request.head, pushed=request.head)
+    claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     begun = _begun(board, operation, task, claim)
     return (
         begun
@@ -205,7 +205,7 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     )
     task = moved.but(head=request.head, metadata=metadata)
     if request.head is not None:
-        claim = claim.but(branch=request.branch or claim.branch, head=request.head, pushed=request.head)
+        claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     queued(board, operation, task, claim)
     if not request.queue:
         landed_task(board, operation, task.id, "completed", None)

@@ -226,11 +226,12 @@ def left_by(task: Task, claim: Claim, operation: Operation, how: str) -> Task:
     """
     head = None if claim.head == task.base else claim.head
     gave_back = how in GIVEN_BACK
-    if claim.branch is None or not is_branch(claim.branch) or (gave_back and head is None):
+    branch = claim.pushed_to or claim.branch
+    if branch is None or not is_branch(branch) or (gave_back and head is None):
         return task
     left = Left(
         worker=claim.worker,
-        branch=claim.branch,
+        branch=branch,
         head=head,
         pushed=claim.pushed,
         host=claim.lease.host,

@@ -42,7 +42,7 @@ class Claim(Record):
     """A grant: its task or none, its locks, one lease and one token.
 
     `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire. `head`
-    is the last commit of its work that is known, `pushed` the one that is known to be on the remote.
+    is the last commit of its work that is known, `pushed` the one that is known to be on the remote, as branch `pushed_to`.
     """
 
     id: ClaimId
@@ -59,6 +59,7 @@ class Claim(Record):
     reason: str | None = None
     head: str | None = None
     pushed: str | None = None
+    pushed_to: str | None = None
 
     def mode(self, resource: str) -> Mode | None:
         """How this claim holds exactly that resource."""

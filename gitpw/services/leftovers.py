@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gitpw.domain.ids import WorkerId
-from gitpw.domain.lock import GIVEN_BACK
 from gitpw.domain.task import Left, Task, is_branch
 from gitpw.services.base import FETCH_TIMEOUT
 from gitpw.services.forecast import base_tip
@@ -136,8 +135,3 @@ def _there(ctx: Context, branch: str, *, ask: bool) -> str | None:
     if tip is not None and ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{branch}") != tip:
         ctx.repo.fetch_branch(ctx.remote, branch, FETCH_TIMEOUT)
     return tip
-
-
-def was_lost(one: Leftover) -> bool:
-    """Whether its worker was lost, rather than gave it back."""
-    return one.how not in GIVEN_BACK

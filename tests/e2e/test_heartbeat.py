@@ -19,23 +19,12 @@ from gitpw.cli import pulse
 from tests.faults.clocks import require_faketime
 from tests.support.cli import pw
 from tests.support.git import clone, git, make_upstream
+from tests.support.patience import SOON, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.fault
-
-SOON = 40.0
-"""Seconds that anything here may take, on a machine with much else to do."""
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """Wait for something to be so, and give it."""
-    end = time.monotonic() + SOON
-    while not (found := what()):
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.1)
-    return found
 
 
 @dataclass

@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.clocks import HERE, THERE, Worker, library
 from tests.support.git import environment, git
+from tests.support.patience import SOON, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fault
 
 CLAIM = ("claim", "task-001", "--lease", "10m")
-SOON = 40.0
-"""Seconds that anything here may take, on a machine with much else to do."""
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """Wait for something to be so, and give it."""
-    end = time.monotonic() + SOON
-    while not (found := what()):
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.1)
-    return found
 
 
 def commit(tree: Path, name: str = "src/auth/new.ts") -> str:
