@@ -55,6 +55,10 @@ def heartbeat(session: Session, every: str | None, parent: int | None) -> None:
         return
     pause = a_duration(every, "--every").total_seconds()
     watched = _watched(parent)
+    if parent is None and not watched[0]:
+        session.note(
+            "nobody is there to end with: it goes on as long as its worktree and its claim (see --parent)"
+        )
     context = session.open(changes=True)
     try:
         done = _renewed(session, context, min(int(pause * SHARE), A_MOMENT))
@@ -87,16 +91,8 @@ def _go_on(
     place = os.path.abspath(repo.root or repo.common_dir)  # noqa: PTH100 - links stay as they are
     python = sys.executable
     older = max(int(pause * SHARE), 1)
-    words = [
-        *(["--json"] if session.json else []),
-        "-C",
-        place,
-        "--as",
-        me.worker,
-        "hook",
-        "beat",
-        str(older),
-    ]
+    how = ["--json"] if session.json else []
+    words = [*how, "-C", place, "--as", me.worker, "hook", "beat", str(older)]
     flags = f"{'j' if session.json else ''}{'q' if session.quiet else ''}-"
     beat = [python, "-P", "-m", "gitpw", *words]
     process, started = watched

@@ -138,7 +138,8 @@ def go_on(watch: Watch, every: float, beats: int, command: list[str], *, json: b
             say(f"{int(late) // 60} minutes late: renewing now")
         status, said = (0, b"") if why is not None else beat(command, 1 if json else 2)
         if why is not None or status in {NOTHING_LEFT, NO_REPOSITORY}:
-            return _report(why or ("over" if status == NOTHING_LEFT else "worktree"), beats, said, json=json)
+            ends = why or ("over" if status == NOTHING_LEFT else "worktree")
+            return _report(ends, beats, said, json=json, quiet=quiet)
         if status == STALE:
             os.write(1 if json else 2, said)
             return STALE
@@ -157,12 +158,12 @@ ENDS = {
 """Why it ended, in words; where nothing is left the beat has said so."""
 
 
-def _report(why: str, beats: int, said: bytes, *, json: bool) -> int:
+def _report(why: str, beats: int, said: bytes, *, json: bool, quiet: bool) -> int:
     if json:
         say(f'{{"ok": true, "beats": {beats}, "ended": "{why}"}}', 1)
-        return 0
-    say(ENDS[why] or said.decode(errors="replace").rstrip("\n"))
-    say(f"renewed {beats} time{'' if beats == 1 else 's'}", 1)
+    elif not quiet:
+        say(ENDS[why] or said.decode(errors="replace").rstrip("\n"))
+        say(f"renewed {beats} time{'' if beats == 1 else 's'}", 1)
     return 0
 
 
