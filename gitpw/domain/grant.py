@@ -40,7 +40,7 @@ from gitpw.domain.operation import (
 )
 from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
-from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, is_branch
+from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, commit_name, is_branch
 from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
 from gitpw.errors import InvalidError
 
@@ -224,7 +224,7 @@ def left_by(task: Task, claim: Claim, operation: Operation, how: str) -> Task:
 
     Who gives a task back without a commit leaves nothing; of who is lost nobody knows that.
     """
-    head = None if claim.head == task.base else claim.head
+    head = None if claim.head == task.base else commit_name(claim.head)
     gave_back = how in GIVEN_BACK
     branch = claim.pushed_to or claim.branch
     if branch is None or not is_branch(branch) or (gave_back and head is None):
@@ -233,7 +233,7 @@ def left_by(task: Task, claim: Claim, operation: Operation, how: str) -> Task:
         worker=claim.worker,
         branch=branch,
         head=head,
-        pushed=claim.pushed,
+        pushed=commit_name(claim.pushed),
         host=claim.lease.host,
         how=how,
         at=operation.at,

@@ -11,7 +11,7 @@ from gitpw.domain.lock import Held
 from gitpw.domain.merge import MergeState
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import FailureKind, TaskType
+from gitpw.domain.task import COMMIT, FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
 VERSION = 1
@@ -162,7 +162,7 @@ class Mine(Record):
 
     claim: ClaimId
     token: int
-    head: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
+    head: str | None = Field(default=None, pattern=COMMIT)
 
 
 class Renew(Record):

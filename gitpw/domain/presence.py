@@ -75,20 +75,15 @@ def is_young(claim: Claim, now: datetime, seconds: int) -> bool:
     return claim.queued or (0 <= ago <= seconds and not claim.lease.marks)
 
 
-def along(
-    board: Board, traces: Iterable[Trace], worker: WorkerId, now: datetime, *, every: bool = False
-) -> tuple[Mine, ...]:
-    """The worker's claims that are to go along with an operation: it is time to renew them, or their work has moved.
-
-    With `every`, all that stand.
-    """
+def along(board: Board, traces: Iterable[Trace], worker: WorkerId, now: datetime) -> tuple[Mine, ...]:
+    """The worker's claims that are to go along with an operation: it is time to renew them, or their work has moved."""
     found = []
     for trace in traces:
         claim = board.claim(trace.own.claim)
         if claim is None or claim.token != trace.own.token or claim.worker != worker:
             continue
         mine = known(claim, trace)
-        if every or is_due(claim, now) or (mine.head or claim.head) != claim.head:
+        if is_due(claim, now) or (mine.head or claim.head) != claim.head:
             found.append(mine)
     return tuple(found)
 

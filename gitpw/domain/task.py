@@ -78,6 +78,10 @@ class Reservation(Record):
     at: Instant
 
 
+COMMIT = r"^[0-9a-f]{40,64}$"
+"""The name of a commit, and no option or expression of git."""
+
+
 class Left(Record):
     """What a worker has left of a task: its branch, and the last commit that is known of it.
 
@@ -86,8 +90,8 @@ class Left(Record):
 
     worker: WorkerId
     branch: str
-    head: str | None = None
-    pushed: str | None = None
+    head: str | None = Field(default=None, pattern=COMMIT)
+    pushed: str | None = Field(default=None, pattern=COMMIT)
     host: str
     how: str
     at: Instant
@@ -177,6 +181,11 @@ class Task(Record):
     def public(self) -> dict[str, Any]:
         """The record as `--json` shows it."""
         return self.model_dump(mode="json", by_alias=True, exclude=set(INTERNAL))
+
+
+def commit_name(text: str | None) -> str | None:
+    """A text that names a commit, else nothing."""
+    return text if text is not None and re.fullmatch(COMMIT, text) else None
 
 
 def slug(title: str, limit: int = 40) -> str:

@@ -81,6 +81,14 @@ def test_what_was_pushed_is_known_to_be(state: State) -> None:
     assert (left.branch, left.head, left.pushed) == ("feat/mine", NEXT, HEAD)
 
 
+@pytest.mark.parametrize("head", ["--output=x", "HEAD", "a" * 39, f"{HEAD}\n", ""])
+def test_what_is_no_commit_is_never_handed_down(state: State, head: str) -> None:
+    """Whoever comes next gives it to git."""
+    state.done(Push(task=TASK, head=head, branch="feat/x"))
+    state.done(FORCED, "bob")
+    assert (only(state).head, only(state).pushed) == (None, None)
+
+
 @pytest.mark.parametrize("head", [None, BASE])
 def test_a_lost_worker_without_a_known_commit_may_have_one_all_the_same(
     state: State, head: str | None
