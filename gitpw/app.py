@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from gitpw.adapters.signing import GitSigning
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
+    from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.ledger.store import Store
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context, Workshop
+    from gitpw.services.ports import Clock, Context, Traces, Workshop
 
 T = TypeVar("T")
 
@@ -171,11 +174,11 @@ def _assembled(
     from gitpw.adapters.provision import GitProvision
     from gitpw.adapters.reports import HeldBack
     from gitpw.adapters.rules import GitRules
+    from gitpw.adapters.traces import GitTraces
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
-    from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
@@ -191,28 +194,24 @@ def _assembled(
         given=worker, environment=os.environ, own=linked, config=repo.config, host=host
     )
     folder = Path(repo.common_dir, "pw")
-    journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
     at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
-
-    def keys() -> GitSigning:
-        return _signing(repo, folder)
-
-    def ledger_in(store: LocalStore | RemoteStore) -> Ledger:
-        return Ledger(
-            store,
-            journal,
-            clock.now,
-            expected=policy.ledger,
-            dry_run=dry_run,
-            signatures=keys,
-            tell=tell,
-        )
-
+    traces = GitTraces(repo.common_dir, repo.git_dir)
+    keys = partial(_signing, repo, folder)
+    ledger_in = partial(
+        _ledger,
+        journal=Journal(folder / "journal"),
+        clock=clock,
+        expected=policy.ledger,
+        traces=traces,
+        keys=keys,
+        dry_run=dry_run,
+        tell=tell,
+    )
     local = ledger_in(mine)
     far = None
     if chosen is not None and (beginning or not at_home):
@@ -227,6 +226,7 @@ def _assembled(
         ledger=ledger,
         repo=repo,
         checkout=checkout,
+        traces=traces,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         reports=ledger.outbox,
         conflicts=GitConflicts(repo),
@@ -250,6 +250,33 @@ def _assembled(
         far=far,
         workshop=lambda: _workshop(repo),
         keys=keys,
+    )
+
+
+def _ledger(
+    store: Store,
+    *,
+    journal: Journal,
+    clock: Clock,
+    expected: str | None,
+    traces: Traces,
+    keys: Callable[[], GitSigning],
+    dry_run: bool,
+    tell: Callable[[str], None],
+) -> Ledger:
+    """The ledger in a store; with what is asked of it go the asker's claims on this machine."""
+    from gitpw.domain.presence import along
+    from gitpw.ledger.ledger import Ledger
+
+    return Ledger(
+        store,
+        journal,
+        clock.now,
+        expected=expected,
+        dry_run=dry_run,
+        along=lambda board, author: along(board, traces.all(), author.worker, clock.now()),
+        signatures=keys,
+        tell=tell,
     )
 
 

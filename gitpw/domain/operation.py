@@ -13,7 +13,7 @@ from gitpw.domain.progress import Said
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
 from gitpw.domain.signing import SigningKey
-from gitpw.domain.task import FailureKind, TaskType
+from gitpw.domain.task import COMMIT, FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
 VERSION = 1
@@ -163,17 +163,22 @@ class Unlock(Record):
 
 
 class Mine(Record):
-    """A claim as its holder knows it."""
+    """A claim as its holder knows it, and where its work stands."""
 
     claim: ClaimId
     token: int
+    head: str | None = Field(default=None, pattern=COMMIT)
 
 
 class Renew(Record):
-    """Begin the leases anew; those that were lost are named in the answer."""
+    """Begin the leases anew; those that were lost are named in the answer.
+
+    With `older`, only if one of them was last renewed longer ago than so many seconds.
+    """
 
     verb: Literal["renew"] = "renew"
     claims: tuple[Mine, ...]
+    older: int | None = Field(default=None, ge=0)
 
 
 class Suspect(Record):
@@ -475,6 +480,8 @@ class Author(Record):
 class Operation(Record):
     """A request at a moment; `seen` is the counter of the state it was decided on.
 
+    `along` are claims of the asker that go on with it: their leases are renewed where it is time, and where their
+    work stands is noted.
     `said` is what was said of progress meanwhile and goes with it, if there is something.
     """
 
@@ -484,15 +491,14 @@ class Operation(Record):
     seen: int = Field(ge=0)
     at: Instant
     request: Annotated[Request, Field(discriminator="verb")]
+    along: tuple[Mine, ...] = ()
     said: tuple[Said, ...] = Field(default=(), max_length=MOST_SAID)
 
     @model_serializer(mode="wrap")
     def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Nothing of what wasn't said: an operation reads as it always did."""
+        """Nothing of what doesn't go along: an operation reads as it always did."""
         data: dict[str, Any] = handler(self)
-        if not self.said:
-            data.pop("said", None)
-        return data
+        return {name: value for name, value in data.items() if value or name not in {"said", "along"}}
 
 
 class Done(Record):

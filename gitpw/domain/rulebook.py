@@ -49,6 +49,7 @@ from gitpw.domain.operation import (
     Unregister,
     Withdraw,
 )
+from gitpw.domain.worker import WorkerStatus
 
 LEAP = 1_000_000
 """How far a restored ledger's counter jumps, so that no token comes twice."""
@@ -138,8 +139,10 @@ def apply(board: Board, operation: Operation) -> Outcome:
     if isinstance(key, Refused):
         return key
     backlog.hear(board, operation)
+    grant.placed(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:
+        grant.carried(board, operation)
         _active(board, operation)
         board.close(operation, outcome)
     return outcome
@@ -148,5 +151,7 @@ def apply(board: Board, operation: Operation) -> Outcome:
 def _active(board: Board, operation: Operation) -> None:
     """Note that the asker was heard of, if it is registered."""
     worker = board.worker(operation.author.worker)
+    if worker is not None and worker.status is WorkerStatus.OFFLINE:
+        worker = worker.occupied(worker.current_tasks)
     if worker is not None:
         board.put_worker(worker.but(last_activity=operation.at))

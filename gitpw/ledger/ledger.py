@@ -23,6 +23,7 @@ from gitpw.domain.operation import (
     Author,
     Begin,
     Done,
+    Mine,
     Operation,
     Outcome,
     Refused,
@@ -88,12 +89,14 @@ class Ledger:
         expected: str | None = None,
         deadline: float = DEADLINE,
         dry_run: bool = False,
+        along: Callable[[Board, Author], tuple[Mine, ...]] = lambda _board, _author: (),
         signatures: Callable[[], Signatures] | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`expected` is the ledger's id where one is known; with `dry_run` all is decided and nothing is done.
 
         `signatures` is asked for only where something is signed; without it, nothing is and nothing is verified.
+        `along` says which claims of the asker go along with an operation.
         """
         self.store = store
         self.journal = journal
@@ -101,6 +104,7 @@ class Ledger:
         self._expected = expected
         self._deadline = deadline
         self._dry_run = dry_run
+        self._along = along
         self._lost = False
         self.outbox: Outbox | None = None
         self._signatures = signatures
@@ -355,6 +359,7 @@ class Ledger:
             seen=board.counter,
             at=self._now(),
             request=request,
+            along=self._along(board, author) if board.begun else (),
             said=tuple(one for one in said if _is_current(board, one))[:MOST_SAID],
         )
 

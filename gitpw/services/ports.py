@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
@@ -48,6 +48,8 @@ __all__ = [
     "Reports",
     "Rules",
     "Testbed",
+    "Trace",
+    "Traces",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -253,6 +255,9 @@ class Worktrees(Protocol):
     def occupants(self, worktree: Worktree) -> Sequence[str]:
         """The programs that have their current folder in a worktree, as far as this system tells."""
 
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
+
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
 
@@ -308,6 +313,16 @@ class Checkout(Protocol):
 
     def forget(self, claims: Sequence[ClaimId]) -> None:
         """Drop claims that are no more."""
+
+
+class Traces(Protocol):
+    """What all checkouts of this machine remember."""
+
+    def all(self) -> Sequence[Trace]:
+        """Every claim that a checkout remembers, those of this one first."""
+
+    def sign(self, now: float) -> None:
+        """Note that this checkout lives (unix time)."""
 
 
 class Modes(Protocol):
@@ -587,6 +602,7 @@ class Context:
     ledger: Ledger
     repo: Repo
     checkout: Checkout
+    traces: Traces
     worktrees: Worktrees
     reports: Reports
     conflicts: Conflicts
