@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -27,6 +28,7 @@ class Collected(NamedTuple):
     suspected: list[ClaimId]
     branches: list[str]
     needs_person: list[TaskId]
+    waits: Sequence[str] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -48,6 +50,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         suspected=suspected,
         branches=_branches(ctx, dry_run=dry_run),
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
+        waits=list(expired.detail.get("waits", ())),
     )
 
 

@@ -14,6 +14,8 @@ from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
 from gitpw.domain.reasons import Blocker, blockers
 from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.turns import in_line
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker, WorkerStatus
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
@@ -44,6 +46,7 @@ class Status(NamedTuple):
     blocked: dict[TaskId, Blocker] = {}  # noqa: RUF012 - never changed
     failed: Sequence[Task] = ()
     conflicts: Sequence[Clash] = ()
+    waits: Sequence[tuple[Waiter, int]] = ()
 
 
 def status(ctx: Context, *, offline: bool = False) -> Status:
@@ -77,6 +80,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         remote=ctx.remote,
         blocked=blockers(board),
         failed=list(board.failed()),
+        waits=in_line(board, now, ctx.me.host),
     )
 
 
