@@ -27,7 +27,7 @@ from gitpw.domain.operation import (
     Wait,
 )
 from gitpw.domain.schedule import choose, take
-from gitpw.domain.turns import LIFE, ahead_of, is_same, needs, standing, wishes_of
+from gitpw.domain.turns import LIFE, ahead_of, is_live, is_same, needs, standing, wishes_of
 from gitpw.domain.waiter import Waiter
 
 
@@ -56,8 +56,8 @@ class View(NamedTuple):
     """How things stand for one who waits.
 
     `refused` is None where it can have what it waits for; otherwise `claims` are in its way, and `ahead` are those
-    who stand before it. `kept` are those of them but for whom it could go now. `called` says that somebody asked for
-    a sign of life.
+    who stand before it. `kept` are those of them but for whom it could go now. `silent` says that a sign of life is
+    due: somebody asked for one, or it doesn't count any more.
     """
 
     waiter: Waiter
@@ -65,16 +65,12 @@ class View(NamedTuple):
     claims: tuple[Claim, ...]
     ahead: tuple[Waiter, ...]
     kept: tuple[Waiter, ...]
+    silent: bool
 
     @property
     def place(self) -> int:
         """Its place, counted from one."""
         return len(self.ahead) + 1
-
-    @property
-    def called(self) -> bool:
-        """Whether somebody asked for a sign of life."""
-        return bool(self.waiter.calls)
 
 
 def wait(board: Board, operation: Operation, request: Wait) -> Outcome:
@@ -121,6 +117,9 @@ def _still_there(board: Board, operation: Operation, request: Wait, ticket: int)
     fresh = waiter.but(
         until=operation.at + _life(request), calls={}, holding=_holding(board, operation, request)
     )
+    closed = circle(board, operation, fresh)
+    if closed:
+        return _refused(fresh, closed)
     board.put_waiter(fresh)
     return Done(changed=fresh != waiter, detail={"ticket": ticket})
 
@@ -172,8 +171,10 @@ def view(board: Board, operation: Operation, want: Take | Lock) -> View | None:
         return None
     claims = tuple({claim.id: claim for claim, _ in _in_the_way(board, operation, waiter)}.values())
     ahead = tuple(one.waiter for one in ahead_of(board, waiter, operation.at, operation.author.host))
+    live = is_live(waiter, operation.at, operation.author.host, board.settings.skew)
     refused, kept = _decided(board, operation, want)
-    return View(waiter, refused, claims, ahead, ahead if kept is None else tuple(kept))
+    kept = ahead if kept is None else tuple(kept)
+    return View(waiter, refused, claims, ahead, kept, silent=bool(waiter.calls) or not live)
 
 
 def _decided(
@@ -198,7 +199,8 @@ def _decided(
 
 def circle(board: Board, operation: Operation, new: Waiter) -> list[Step]:
     """The steps by which a wait would wait for itself, the shortest way; none where it doesn't."""
-    others = [one.waiter for one in standing(board, operation.at, operation.author.host)]
+    live = standing(board, operation.at, operation.author.host)
+    others = [one.waiter for one in live if one.waiter.ticket != new.ticket]
     before: dict[int, Step | None] = {new.ticket: None}
     todo = [new]
     while todo:
@@ -235,7 +237,8 @@ def _steps(
             if claim.id in other.holding or is_same(other, claim):
                 yield step, other
     for first in ahead_of(board, waiter, operation.at, operation.author.host):
-        yield Step(waiter, first.wanted, first.waiter.worker, None), first.waiter
+        step = Step(waiter, first.wanted, first.waiter.worker, None)
+        yield step, None if first.waiter.ticket == new.ticket else first.waiter
 
 
 def _in_the_way(board: Board, operation: Operation, waiter: Waiter) -> Iterator[tuple[Claim, str]]:

@@ -13,7 +13,6 @@ import math
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from gitpw.domain.board import Board
@@ -44,6 +43,9 @@ PATIENCE = 5.0
 
 AGAIN = 300.0
 """Seconds after which one that has answered is called again."""
+
+PROLONG = LIFE.total_seconds() * 2 / 3
+"""Seconds after which a sign of life is given unasked."""
 
 TICK, KEPT_TICK = 15.0, 2.0
 """Seconds after which time alone may have changed something: a lease has ended, or somebody didn't answer a call."""
@@ -226,11 +228,9 @@ class _Line(Generic[W]):
     def _acted(self, found: View) -> bool:
         """Give or ask for a sign of life, where it is time to; whether the ledger was changed."""
         now = time.monotonic()
-        prolong = now - self._signed > LIFE.total_seconds() * 2 / 3 and self._left > 0
-        if found.called or prolong:
+        if found.silent or now - self._signed > PROLONG:
             self._signed = now
-            ticket = self._request.waiting
-            return self._said(self._wish().but(want=self._request, ticket=ticket))
+            return self._said(self._wish().but(ticket=self._request.waiting))
         if not found.kept:
             self._kept_since = None
             return False
@@ -247,11 +247,14 @@ class _Line(Generic[W]):
         return self._said(Call(tickets=tuple(late)))
 
     def _said(self, request: Wait | Call) -> bool:
-        """Tell the ledger, if it can be told now."""
-        with suppress(ContendedError, OfflineError, UnknownError):
+        """Tell the ledger, if it can be told now; whether that changed it."""
+        try:
             outcome = self._ctx.ledger.transact(request, self._ctx.me).outcome
-            return isinstance(outcome, Refused) or outcome.changed
-        return False
+        except (ContendedError, OfflineError, UnknownError):
+            return False
+        if isinstance(outcome, Refused) and outcome.code == "stale":
+            return True  # one's place is gone, as the next look will find
+        return granted(outcome).changed
 
     # resting
 
