@@ -218,11 +218,11 @@ def granted_turn(board: Board, operation: Operation, want: Take | Lock, locks: S
 def goes_first(operation: Operation, found: Before) -> Refused:
     """The refusal that names who goes first."""
     waiter = found.waiter
-    where = ", yourself in another checkout," if waiter.worker == operation.author.worker else ""
+    where = " (yourself, in another checkout)" if waiter.worker == operation.author.worker else ""
     return Refused(
         code="held",
-        message=f"{found.wanted} is waited for by {waiter.worker}{where} since {isoformat(waiter.since)}: "
-        "who has waited longer goes first",
+        message=f"{found.wanted} goes to {waiter.worker}{where} first, who has waited for it since "
+        f"{isoformat(waiter.since)}",
         hint="--wait stands in line; 'git pw locks' shows who waits for what",
         data={
             "holder": {

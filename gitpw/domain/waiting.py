@@ -2,7 +2,8 @@
 
 A *circle*: a waiter waits for what a claim holds, whose checkout waits for what … the first one holds. Nobody in it
 would ever get anything, so the wait that would close it is refused. Who stands before somebody in line is waited for
-as well. A checkout holds what it says it holds, and what its worker was granted from it.
+as well. A worker in one checkout is one party, whatever it waits for and holds: what it was granted from there, and
+what the checkout says it holds.
 """
 
 from __future__ import annotations
@@ -227,18 +228,28 @@ def _steps(
     board: Board, operation: Operation, waiter: Waiter, new: Waiter, others: Sequence[Waiter]
 ) -> Iterator[tuple[Step, Waiter | None]]:
     """Whom a waiter waits for; None where that is the new one."""
-    for claim, wanted in _in_the_way(board, operation, waiter):
-        if claim.queued:
-            continue  # its end is up to the merge queue
-        step = Step(waiter, wanted, claim.worker, claim)
-        if claim.id in new.holding or (waiter is not new and is_same(new, claim)):
+    for step, by in _kept_by(board, operation, waiter):
+        itself = waiter is new and isinstance(by, Claim) and by.id not in new.holding
+        if _is_of(new, by) and not itself:
             yield step, None
         for other in others:
-            if claim.id in other.holding or is_same(other, claim):
+            if _is_of(other, by):
                 yield step, other
+
+
+def _is_of(waiter: Waiter, by: Claim | Waiter) -> bool:
+    """Whether a claim, or a place in line, belongs to the party that waits."""
+    return is_same(waiter, by) or (isinstance(by, Claim) and by.id in waiter.holding)
+
+
+def _kept_by(board: Board, operation: Operation, waiter: Waiter) -> Iterator[tuple[Step, Claim | Waiter]]:
+    """The claims and the earlier waits that keep a waiter from what it waits for."""
+    for claim, wanted in _in_the_way(board, operation, waiter):
+        if not claim.queued:  # that one's end is up to the merge queue
+            yield Step(waiter, wanted, claim.worker, claim), claim
     for first in ahead_of(board, waiter, operation.at, operation.author.host):
-        step = Step(waiter, first.wanted, first.waiter.worker, None)
-        yield step, None if first.waiter.ticket == new.ticket else first.waiter
+        if not (waiter.takes_any and first.waiter.takes_any):  # what one of them gets, the other doesn't need
+            yield Step(waiter, first.wanted, first.waiter.worker, None), first.waiter
 
 
 def _in_the_way(board: Board, operation: Operation, waiter: Waiter) -> Iterator[tuple[Claim, str]]:
