@@ -137,8 +137,8 @@ def choose(board: Board, operation: Operation, request: Take) -> Choice | Refuse
     alone = cleared(board, operation, request, request.locks)
     if isinstance(alone, Refused):
         return alone
-    come_back(board, operation)
     turns = Turns(board, operation, request)
+    come_back(board, operation)
     passed: list[Prospect] = []
     waiters: list[Waiter] = []
     seats = seated(board, operation.at)

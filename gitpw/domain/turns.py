@@ -150,7 +150,7 @@ class Turns:
             if (self.own is None or one.waiter.ticket < self.own.ticket)
             and not is_same(one.waiter, operation)
         ]
-        self._takers: list[Waiter] | None = None
+        self._takers = [one.waiter for one in self.ahead if one.waiter.takes_any and self._is_free(one)]
 
     def before(self, locks: Sequence[Held], task: TaskId | None = None) -> Before | None:
         """The first of those who wait for one of these too."""
@@ -163,8 +163,6 @@ class Turns:
 
     def taker(self, task: Task) -> Waiter | None:
         """Who gets a task that could be had, if somebody else does; to be asked of each in the order of claiming."""
-        if self._takers is None:
-            self._takers = [one.waiter for one in self.ahead if one.waiter.takes_any and self._is_free(one)]
         for waiter in self._takers:
             worker = self._board.worker(waiter.worker)
             if set(task.required_skills) <= set(worker.skills if worker is not None else ()):
