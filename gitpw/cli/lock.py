@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 @option("--shared", is_flag=True, help="Others may share it.")
 @option("--lease", metavar="D", help="How long it stands without a sign of life.  [default: 60m]")
 @option(
-    "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
+    "--wait",
+    cls=OptionalValue,
+    metavar="[D]",
+    help="Wait in line, so long at most, while it is held.  [default: 5m]",
 )
 @option("--reason", metavar="T", help="What for.")
 def lock(

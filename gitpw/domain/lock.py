@@ -14,7 +14,18 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
+__all__ = [
+    "Claim",
+    "Ended",
+    "Held",
+    "Lease",
+    "Mode",
+    "ended",
+    "implausible",
+    "merged_locks",
+    "overdue",
+    "suspicious",
+]
 
 
 class Held(Record):
@@ -112,6 +123,11 @@ def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
 def implausible(lease: Lease, now: datetime, settings: Settings) -> bool:
     """Whether by this clock the lease was written in the future: it then counts from first sight."""
     return lease.expires_at > now + timedelta(seconds=lease.duration + settings.skew)
+
+
+def suspicious(lease: Lease, now: datetime, host: str, settings: Settings) -> bool:
+    """Whether it looks over to a host, which hasn't said so yet."""
+    return host not in lease.marks and (overdue(lease, now, settings) or implausible(lease, now, settings))
 
 
 def ended(lease: Lease, now: datetime, host: str, clocks: Mapping[str, datetime], settings: Settings) -> bool:

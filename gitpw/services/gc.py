@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId
-from gitpw.domain.lock import implausible, overdue
+from gitpw.domain.lock import suspicious
 from gitpw.domain.operation import Expire, Land, Landing, Suspect
 from gitpw.errors import PwError
 from gitpw.ledger.store import Move
@@ -95,9 +95,7 @@ def _suspected(ctx: Context, board: Board) -> list[ClaimId]:
     looks_over = [
         claim.id
         for claim in board.claims()
-        if not claim.queued
-        and ctx.me.host not in claim.lease.marks
-        and (overdue(claim.lease, now, board.settings) or implausible(claim.lease, now, board.settings))
+        if not claim.queued and suspicious(claim.lease, now, ctx.me.host, board.settings)
     ]
     if not looks_over:
         return []

@@ -18,7 +18,8 @@ from typing import Generic, TypeVar
 from gitpw.domain.board import Board
 from gitpw.domain.failure import horizon
 from gitpw.domain.ids import ClaimId, OperationId, duration
-from gitpw.domain.operation import Call, Leave, Lock, Operation, Refused, Take, Wait
+from gitpw.domain.lock import suspicious
+from gitpw.domain.operation import Call, Leave, Lock, Operation, Refused, Suspect, Take, Wait
 from gitpw.domain.turns import LIFE
 from gitpw.domain.waiting import View, view
 from gitpw.domain.worker import Worker
@@ -233,7 +234,7 @@ class _Line(Generic[W]):
             return self._said(self._wish().but(ticket=self._request.waiting))
         if not found.kept:
             self._kept_since = None
-            return False
+            return self._doubted(found)
         tip = self._ctx.ledger.store.tip()
         settle(self._ctx)  # those that were killed on this machine
         if self._ctx.ledger.store.tip() != tip:
@@ -246,7 +247,17 @@ class _Line(Generic[W]):
         self._called.update(dict.fromkeys(late, now))
         return self._said(Call(tickets=tuple(late)))
 
-    def _said(self, request: Wait | Call) -> bool:
+    def _doubted(self, found: View) -> bool:
+        """Mark the leases in the way that look over, so that this clock may act on its own in a while."""
+        ctx, settings = self._ctx, self._ctx.ledger.board().settings
+        over = [
+            claim.id
+            for claim in found.claims
+            if not claim.queued and suspicious(claim.lease, ctx.clock.now(), ctx.me.host, settings)
+        ]
+        return bool(over) and self._said(Suspect(claims=tuple(over)))
+
+    def _said(self, request: Wait | Call | Suspect) -> bool:
         """Tell the ledger, if it can be told now; whether that changed it."""
         try:
             outcome = self._ctx.ledger.transact(request, self._ctx.me).outcome
