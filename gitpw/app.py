@@ -66,7 +66,12 @@ def open_context(
 
 
 def find_span(
-    *, directory: str | None, base: str | None, head: str | None, branch: str | None
+    *,
+    directory: str | None,
+    base: str | None,
+    head: str | None,
+    branch: str | None,
+    tell: Callable[[str], None],
 ) -> tuple[GitCommits, Span, Policy] | None:
     """The commits that a check is about, and the rules that they are judged by; None where there are none.
 
@@ -77,7 +82,7 @@ def find_span(
     from gitpw.adapters.span import Finder
 
     repo = GitRepo.discover(directory)
-    found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
+    found = Finder(repo, _remote(repo, None), detect(os.environ), tell).find(base, head, branch)
     return None if found is None else (GitCommits(repo), *found)
 
 
@@ -213,7 +218,7 @@ def _assembled(
         files=OwnFiles(repo, folder, policy, far),
         modes=lambda path: modes_of(repo, path),
         policy=policy,
-        rules=GitRules(repo, far, folder),
+        rules=GitRules(repo, far, folder, tell),
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,

@@ -12,7 +12,7 @@ from gitpw.domain.operation import Start
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import OfflineError, PwError, StaleError
 from gitpw.services.asking import ask, inform_hooks
-from gitpw.services.base import guarded_branch, known_tip
+from gitpw.services.base import base_branch, known_tip
 from gitpw.services.ports import Change, Context, Memory
 from gitpw.services.protect import protect
 from gitpw.services.refusing import Against, refusal
@@ -93,7 +93,7 @@ def _grouped(
 
 def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
     """Whether the remote has no base branch before this push: until then, nobody needs a lock."""
-    base = guarded_branch(ctx)
+    base = base_branch(ctx)
     return any(one.is_new and one.branch == base for one in pushed) and known_tip(ctx) is None
 
 
@@ -105,7 +105,7 @@ def _against(
     What is only brought in from upstream is left out, and a commit that is on another task's branch of mine, where it
     may have been made, is judged by that task's claim too.
     """
-    rules = ctx.rules.policy().policy
+    rules = ctx.rules.lenient().policy
     suspects = {found.file for found in violations(board, mine, rules, ctx.repo.files_of(commits))}
     if not suspects:
         return {}
@@ -175,7 +175,7 @@ def _recent(ctx: Context) -> Board | None:
         return None
     asked = ctx.ledger.store.asked()
     age = timedelta(0) if asked is None else ctx.clock.now() - asked
-    old = age > duration(ctx.rules.policy().policy.refresh)
+    old = age > duration(ctx.rules.lenient().policy.refresh)
     try:
         return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
     except OfflineError as error:
@@ -195,7 +195,7 @@ def _now(ctx: Context) -> Board:
 
 def _offline(ctx: Context, error: OfflineError) -> None:
     """What the policy says of not knowing."""
-    if ctx.rules.policy().policy.offline == "block":
+    if ctx.rules.lenient().policy.offline == "block":
         raise OfflineError(
             f"{error.message}: the locks can't be checked",
             hint='the policy says offline = "block"; try again later',
@@ -211,7 +211,7 @@ def judge(ctx: Context, board: Board, files: Collection[str]) -> None:
     What is only brought in from upstream is left out. Before there is a base branch, nobody needs a lock.
     """
     mine = standing(ctx, board, "commit")
-    found = violations(board, mine, ctx.rules.policy().policy, files)
+    found = violations(board, mine, ctx.rules.lenient().policy, files)
     if not found:
         return
     changed = {

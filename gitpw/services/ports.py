@@ -334,6 +334,12 @@ class Rules(Protocol):
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
 
+    def lenient(self) -> Policy:
+        """Those to judge by: where they can't be read, the ones that hold without a file, and that is told once."""
+
+    def base(self) -> str:
+        """The name of the base branch: what they say, else the remote's default branch."""
+
     def lockable(self) -> bool:
         """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
 
@@ -341,7 +347,10 @@ class Rules(Protocol):
         """Whether they were found on the base branch; raises as `policy` does."""
 
     def publish(self) -> None:
-        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+        """Write the rules down for the hooks, that need no Python where nobody holds anything.
+
+        Where they can't be read, hooks ask for them each time.
+        """
 
 
 class Files(Protocol):
