@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 @option("--no-worktree", is_flag=True, help="Work in this checkout.")
 @option("--lease", metavar="D", help="How long it stands without a sign of life.  [default: 60m]")
 @option(
-    "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
+    "--wait",
+    cls=OptionalValue,
+    metavar="[D]",
+    help="Wait in line, so long at most, while it is held.  [default: 5m]",
 )
 @option(
     "--sparse",

@@ -90,7 +90,9 @@ def _queue(status: Status) -> str:
 
 def _locks(status: Status) -> str:
     files = sum(len(record["lockedFiles"]) for record in status.locks)
-    return f"{files} held" if files else "none"
+    held = f"{files} held" if files else "none"
+    waits = [f"{waiter.worker} waits for {waiter.wish} (number {place})" for waiter, place in status.waits]
+    return "; ".join([held, *waits])
 
 
 def _rows(status: Status, now: datetime) -> tuple[list[Row], list[Row]]:

@@ -47,6 +47,7 @@ def _data(found: Status) -> dict[str, object]:
         "tasks": found.tasks,
         "progress": found.progress,
         "locks": found.locks,
+        "waits": [waiter.public(place) for waiter, place in found.waits],
         "merges": [one.public(place) for place, one in enumerate(found.merges, 1)],
         "warnings": found.warnings,
         "blocked": blocked(found.blocked),

@@ -57,7 +57,7 @@ def gc(session: Session) -> None:
     from gitpw.services.gc import gc as run
 
     done = run(session.open(), dry_run=session.dry_run)
-    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected", "left")
+    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected", "left", "waits")
     session.report({name: getattr(done, name) for name in names}, *(_told(done) or ["nothing to tidy"]))
 
 
@@ -65,6 +65,7 @@ def _told(done: Collected) -> list[str]:
     lines = [f"expired {name}: {_then(done, name)}" for name in done.expired]
     lines += [f"  {told}" for told in done.left]
     lines += [f"unlocked {name}" for name in done.files]
+    lines += [f"ended the wait of {name}, who gave no sign of life" for name in done.waits]
     lines += [f"landed {name}" for name in done.landed]
     lines += [f"removed worktree {name}" for name in done.worktrees]
     lines += [f"deleted branch {name} of the remote" for name in done.branches]

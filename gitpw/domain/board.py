@@ -18,6 +18,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     paths/=NAME/…/!CLAIM            locked paths: a trie that mirrors their folders
     globs/CLAIM/N                   locked globs
     leases/HOUR/TIME!CLAIM          claims by the end of their lease
+    waits/TICKET                    who stands in line, in that order
     queue/POSITION                  the merge queue
     line                            who runs it, whether it is paused, how far it looks ahead
     keys/DIGEST                     an importer's key -> task
@@ -55,6 +56,7 @@ from gitpw.domain.resource import C, Covered, File, Glob, Path, Resource, folded
 from gitpw.domain.settings import Settings
 from gitpw.domain.signing import SigningKey
 from gitpw.domain.task import Task, TaskStatus, TaskType
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError, InvalidError
 
@@ -580,6 +582,32 @@ class Board:
                 if moment <= until and claim is not None:
                     yield claim
 
+    # waiting
+
+    def waiters(self) -> Iterator[Waiter]:
+        """Who stands in line, the longest first: reads the whole table; one that can't be read is left out."""
+        for name in list(self.names(("waits",))):
+            try:
+                waiter = self._record(Waiter, ("waits", name))
+            except ConfigError:
+                continue
+            if waiter is not None and _ticket(waiter.ticket) == name:
+                yield waiter
+
+    def waiter(self, ticket: int) -> Waiter | None:
+        """Who has that place in line."""
+        return self._record(Waiter, ("waits", _ticket(ticket)))
+
+    def put_waiter(self, waiter: Waiter) -> None:
+        """Store a place in line."""
+        self._put(("waits", _ticket(waiter.ticket)), waiter)
+
+    def drop_waiter(self, waiter: Waiter) -> None:
+        """Give it up."""
+        self._store(("waits", _ticket(waiter.ticket)), None)
+
+    # what was
+
     def ending(self, claim: ClaimId) -> Ended | None:
         """What became of a claim that is no more."""
         return self._record(Ended, ("ended", claim))
@@ -739,6 +767,7 @@ class Board:
             "queue": Merge,
             "ended": Ended,
             "signers": SigningKey,
+            "waits": Waiter,
         }
         for table, kind in kinds.items():
             for name in self.names((table,)):
@@ -795,6 +824,10 @@ class Board:
         while len(hosts) > HOSTS:
             del hosts[min(hosts, key=lambda host: hosts[host].counter)]
         self.put_meta(self.meta.but(counter=counter, operation=operation.id, hosts=hosts))
+
+
+def _ticket(number: int) -> str:
+    return f"{number:012d}"
 
 
 def _bucket(counter: int) -> str:

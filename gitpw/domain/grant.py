@@ -36,11 +36,13 @@ from gitpw.domain.operation import (
     Refused,
     Renew,
     Suspect,
+    Take,
     Unlock,
 )
 from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, commit_name, is_branch
+from gitpw.domain.turns import Turns, goes_first, granted_turn, is_live, new_to
 from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
 from gitpw.errors import InvalidError
 
@@ -124,6 +126,23 @@ def sweep(
                 return Conflict(claim, held, want.resource)
     locks = merged_locks(wanted, *(claim.locks for claim in absorbed.values()))
     return Sweep(locks, tuple(absorbed.values()), tuple(taken.values()))
+
+
+def cleared(
+    board: Board,
+    operation: Operation,
+    request: Take | Lock,
+    wanted: tuple[Held, ...],
+    own: Claim | None = None,
+    task: TaskId | None = None,
+) -> Sweep | Refused:
+    """The claims that make way; or the refusal, where a live lock or somebody who goes first stands in the way."""
+    found = sweep(board, operation, wanted, None if own is None else own.id)
+    if isinstance(found, Conflict):
+        return blocked_by(operation, found)
+    mine = found.absorbed if own is None else (own, *found.absorbed)
+    first = Turns(board, operation, request).before(new_to(board, wanted, mine), task)
+    return found if first is None else goes_first(operation, first)
 
 
 def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
@@ -318,9 +337,9 @@ def lock(board: Board, operation: Operation, request: Lock) -> Outcome:
                 message=f"{own.task} waits in the merge queue: nothing more is locked for it",
                 hint="see 'git pw merge list'",
             )
-    found = sweep(board, operation, request.locks, request.into)
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, request.locks, own)
+    if isinstance(found, Refused):
+        return found
     if own is None and len(found.absorbed) == 1 and not found.taken_over:
         own = found.absorbed[0] if found.locks == found.absorbed[0].locks else None
         found = found._replace(absorbed=()) if own else found
@@ -333,6 +352,7 @@ def lock(board: Board, operation: Operation, request: Lock) -> Outcome:
     else:
         claim = new_claim(board, operation, worker, found.locks, request.lease)
     board.put_claim(claim.but(reason=request.reason or claim.reason))
+    granted_turn(board, operation, request, request.locks)
     return granted(claim)
 
 
@@ -483,21 +503,26 @@ def suspect(board: Board, operation: Operation, request: Suspect) -> Outcome:
 
 
 def expire(board: Board, operation: Operation, _request: Expire) -> Outcome:
-    """Void every claim whose lease has ended beyond doubt, and forget what became of those of long ago."""
+    """Void every claim whose lease has ended beyond doubt, and forget waits that are over and what was long ago."""
     over = [claim for claim in board.claims() if may_take_over(board, claim, operation)]
     for claim in over:
         void(board, operation, claim, EXPIRED)
     old = [name for name, ending in board.endings() if ending.counter < board.counter - REMEMBERED]
     for name in old:
         board.forget_ending(name)
+    skew = board.settings.skew
+    left = [one for one in board.waiters() if not is_live(one, operation.at, operation.author.host, skew)]
+    for waiter in left:
+        board.drop_waiter(waiter)
     tasks = tuple(claim.task for claim in over if claim.task is not None)
     files = sorted(held.resource for claim in over for held in claim.locks)
     return Done(
-        changed=bool(over or old),
+        changed=bool(over or old or left),
         tasks=tasks,
         detail={
             "files": files,
             "claims": [claim.id for claim in over],
+            "waits": [waiter.worker for waiter in left],
             "needsPerson": [
                 name for name in tasks if (task := board.task(name)) is not None and task.needs_person
             ],

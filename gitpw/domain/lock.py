@@ -25,6 +25,7 @@ __all__ = [
     "implausible",
     "merged_locks",
     "overdue",
+    "suspicious",
 ]
 
 
@@ -134,6 +135,11 @@ def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
 def implausible(lease: Lease, now: datetime, settings: Settings) -> bool:
     """Whether by this clock the lease was written in the future: it then counts from first sight."""
     return lease.expires_at > now + timedelta(seconds=lease.duration + settings.skew)
+
+
+def suspicious(lease: Lease, now: datetime, host: str, settings: Settings) -> bool:
+    """Whether it looks over to a host, which hasn't said so yet."""
+    return host not in lease.marks and (overdue(lease, now, settings) or implausible(lease, now, settings))
 
 
 def ended(lease: Lease, now: datetime, host: str, clocks: Mapping[str, datetime], settings: Settings) -> bool:

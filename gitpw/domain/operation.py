@@ -130,7 +130,10 @@ class Retry(Record):
 
 
 class Take(Record):
-    """Claim a task, the named one or the best, with its files and those of `locks`; `branch` is a template."""
+    """Claim a task, the named one or the best, with its files and those of `locks`; `branch` is a template.
+
+    `waiting` is the ticket of who has stood in line for exactly that.
+    """
 
     verb: Literal["claim"] = "claim"
     task: TaskId | None = None
@@ -140,16 +143,45 @@ class Take(Record):
     branch: str = "{type}/{issue}-{id}-{slug}"
     base: str | None = None
     holding: ClaimId | None = None
+    waiting: int | None = None
 
 
 class Lock(Record):
-    """Lock resources without a task, or within the claim `into`."""
+    """Lock resources without a task, or within the claim `into`; `waiting` is as in `Take`."""
 
     verb: Literal["lock"] = "lock"
     locks: tuple[Held, ...] = Field(min_length=1)
     lease: int = Field(ge=1)
     into: ClaimId | None = None
     reason: str | None = Field(default=None, max_length=1_000)
+    waiting: int | None = None
+
+
+class Wait(Record):
+    """Stand in line for what can't be granted now, for so many seconds; with a `ticket`, still stand there.
+
+    `holding` are the claims of the checkout that waits: what others may wait for meanwhile.
+    """
+
+    verb: Literal["wait"] = "wait"
+    want: Annotated[Take | Lock, Field(discriminator="verb")]
+    seconds: int = Field(ge=1)
+    holding: tuple[ClaimId, ...] = ()
+    ticket: int | None = None
+
+
+class Call(Record):
+    """Ask waiters for a sign of life."""
+
+    verb: Literal["call"] = "call"
+    tickets: tuple[int, ...]
+
+
+class Leave(Record):
+    """Wait no more."""
+
+    verb: Literal["leave"] = "leave"
+    tickets: tuple[int, ...]
 
 
 class Unlock(Record):
@@ -432,6 +464,7 @@ class Signing(Record):
 Request = (
     Add
     | Begin
+    | Call
     | Cancel
     | Complete
     | Drop
@@ -442,6 +475,7 @@ Request = (
     | Frozen
     | Intend
     | Land
+    | Leave
     | Lock
     | Merging
     | Moved
@@ -463,6 +497,7 @@ Request = (
     | Take
     | Unlock
     | Unregister
+    | Wait
     | Withdraw
 )
 

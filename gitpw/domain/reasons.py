@@ -3,6 +3,7 @@
 later      it is ready, but another comes first
 room       it is ready, but the worker has no room left
 held       a file that it needs is locked
+queue      somebody who waits goes first: for it, for a file that it needs, or for any task
 reserved   a file that it needs is kept for a task that was passed over too often
 skills     it needs skills that the worker doesn't have
 waiting    a task that must be merged first isn't, or a part of it is open
@@ -26,6 +27,7 @@ from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Operation, Take
 from gitpw.domain.prospect import Files, full
 from gitpw.domain.task import Task
+from gitpw.domain.turns import Before, Turns
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError
 
@@ -113,7 +115,9 @@ def reasons(board: Board, operation: Operation, worker: Worker, chosen: Task | N
 
 def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | None) -> Iterator[Reason]:
     """Why not those that wait for nothing."""
-    files = Files(board, operation, Take(lease=1), seated(board, operation.at))
+    want = operation.request if isinstance(operation.request, Take) else Take(lease=1)
+    turns = Turns(board, operation, want)
+    files = Files(board, operation, Take(lease=1), seated(board, operation.at), turns)
     no_room = full(worker)
     ends: dict[ClaimId, str] = {}
     first = chosen
@@ -123,13 +127,19 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
         except ConfigError as error:
             yield Reason(task.id, "broken", error.message)
             continue
-        if isinstance(found, Reserved):
+        if isinstance(found, Before):
+            yield Reason(
+                task.id, "queue", f"{found.wanted} is waited for by {found.waiter.worker}, who goes first"
+            )
+        elif isinstance(found, Reserved):
             yield Reason(task.id, "reserved", _kept(found))
         elif isinstance(found, Conflict):
             end = ends.get(found.claim.id) or ends.setdefault(found.claim.id, until(found.claim))
             yield Reason(task.id, "held", f"{held_words(operation, found.claim, found.what)} {end}")
         elif no_room is not None and chosen is None:
             yield Reason(task.id, "room", no_room.message)
+        elif chosen is None and (taker := turns.taker(task)) is not None:
+            yield Reason(task.id, "queue", f"{taker.worker} waits for a task, and goes first")
         else:
             yield Reason(task.id, "later", _later(first, task))
             first = first or task

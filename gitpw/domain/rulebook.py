@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, custody, grant, merging, planning, roster, schedule
+from gitpw.domain import backlog, custody, grant, merging, planning, roster, schedule, waiting
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
     VERSION,
     Add,
     Begin,
+    Call,
     Cancel,
     Complete,
     Done,
@@ -23,6 +24,7 @@ from gitpw.domain.operation import (
     Frozen,
     Intend,
     Land,
+    Leave,
     Lock,
     Merging,
     Moved,
@@ -47,6 +49,7 @@ from gitpw.domain.operation import (
     Take,
     Unlock,
     Unregister,
+    Wait,
     Withdraw,
 )
 from gitpw.domain.worker import WorkerStatus
@@ -80,6 +83,7 @@ Rule = Callable[[Board, Operation, Any], Outcome]
 RULES: Mapping[type, Rule] = {
     Add: planning.add,
     Begin: _begin,
+    Call: waiting.call,
     Cancel: backlog.cancel,
     Complete: backlog.complete,
     Drop: merging.drop,
@@ -90,6 +94,7 @@ RULES: Mapping[type, Rule] = {
     Frozen: merging.freeze,
     Intend: merging.intend,
     Land: merging.land,
+    Leave: waiting.leave,
     Lock: grant.lock,
     Merging: merging.merging,
     Moved: _moved,
@@ -111,6 +116,7 @@ RULES: Mapping[type, Rule] = {
     Take: schedule.take,
     Unlock: grant.unlock,
     Unregister: roster.unregister,
+    Wait: waiting.wait,
     Withdraw: merging.withdraw,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gitpw.domain.aging import overtake, pass_over, seated
 from gitpw.domain.board import Board
@@ -11,7 +12,7 @@ from gitpw.domain.grant import (
     TAKEN_OVER,
     Conflict,
     Sweep,
-    blocked_by,
+    cleared,
     enlisted,
     freshened,
     granted,
@@ -20,7 +21,6 @@ from gitpw.domain.grant import (
     make_way,
     may_take_over,
     new_claim,
-    sweep,
     unknown,
     unreadable,
     void,
@@ -31,6 +31,8 @@ from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
 from gitpw.domain.prospect import Prospect, candidates, full, retry_due, wanted_locks
 from gitpw.domain.reasons import waits_for
 from gitpw.domain.task import Task, TaskStatus, branch_name, is_branch
+from gitpw.domain.turns import Before, Turns, granted_turn
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
 
 UNFINISHED = (TaskStatus.PENDING, TaskStatus.CLAIMED, TaskStatus.IN_PROGRESS, TaskStatus.FAILED)
@@ -68,9 +70,9 @@ def _take_named(board: Board, operation: Operation, request: Take, name: TaskId)
     refusal = _not_open(board, task) or full(worker) or _no_skill(worker, task)
     if refusal is not None:
         return refusal
-    found = sweep(board, operation, wanted_locks(task, request))
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, wanted_locks(task, request), task=task.id)
+    if isinstance(found, Refused):
+        return found
     return _grant(board, operation, request, task, found)
 
 
@@ -112,32 +114,59 @@ def _again(board: Board, operation: Operation, request: Take, claim: Claim) -> O
     fresh = freshened(board, operation, claim)
     if not more and fresh is claim:
         return granted(claim).but(changed=False)
-    found = sweep(board, operation, more, claim.id)
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, more, claim)
+    if isinstance(found, Refused):
+        return found
+    granted_turn(board, operation, request, more)
     make_way(board, operation, found)
     claim = fresh.but(locks=merged_locks(claim.locks, found.locks))
     board.put_claim(claim)
     return granted(claim)
 
 
-def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
+class Choice(NamedTuple):
+    """The best task, if there is one to be had; what was passed over for it, and whom others were left to."""
+
+    best: tuple[Task, Sweep] | None
+    passed: Sequence[Prospect] = ()
+    waiters: Sequence[Waiter] = ()
+
+
+def choose(board: Board, operation: Operation, request: Take) -> Choice | Refused:
+    """The task that the asker would get."""
     worker = enlisted(board, operation)
     refusal = full(worker)
     if refusal is not None:
         return refusal
-    alone = sweep(board, operation, request.locks)
-    if isinstance(alone, Conflict):
-        return blocked_by(operation, alone)
+    alone = cleared(board, operation, request, request.locks)
+    if isinstance(alone, Refused):
+        return alone
+    turns = Turns(board, operation, request)
     come_back(board, operation)
     passed: list[Prospect] = []
-    for prospect in candidates(board, operation, request, worker, seated(board, operation.at)):
+    waiters: list[Waiter] = []
+    seats = seated(board, operation.at)
+    for prospect in candidates(board, operation, request, worker, seats, turns):
         task, found = prospect
-        if not isinstance(found, Sweep):
-            passed.append(prospect)
+        if isinstance(found, Sweep):
+            taker = turns.taker(task)
+            if taker is None:
+                return Choice((task, found), passed, waiters)
+            waiters.append(taker)
             continue
-        done = _grant(board, operation, request, task, found)
-        _stand_aside(board, operation, passed)
+        passed.append(prospect)
+        if isinstance(found, Before):
+            waiters.append(found.waiter)
+    return Choice(None, passed, waiters)
+
+
+def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
+    choice = choose(board, operation, request)
+    if isinstance(choice, Refused):
+        return choice
+    if choice.best is not None:
+        done = _grant(board, operation, request, *choice.best)
+        _stand_aside(board, operation, choice.passed)
         return done
     counts = board.meta.counts
     there = any(counts.get(status) for status in UNFINISHED)
@@ -162,7 +191,7 @@ def _stand_aside(board: Board, operation: Operation, passed: Sequence[Prospect])
         current = board.task(task.id)
         if current is None or isinstance(found, Sweep) or found.wanted not in task.files:
             continue
-        pass_over(board, operation, current, found.wanted, held=isinstance(found, Conflict))
+        pass_over(board, operation, current, found.wanted, held=isinstance(found, Conflict | Before))
 
 
 def _grant(board: Board, operation: Operation, request: Take, task: Task, found: Sweep) -> Done:
@@ -186,6 +215,7 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
         )
     )
     board.put_worker(worker.occupied((*worker.current_tasks, task.id)))
+    granted_turn(board, operation, request, wanted_locks(task, request))
     return granted(claim)
 
 

@@ -47,6 +47,9 @@ BUSY = 30.0
 TIDY = 256
 """After how many operations it is looked whether the store needs packing; each leaves some 25 loose objects."""
 
+LOOK = 0.05
+"""Seconds between two looks at whether this machine knows of another state."""
+
 PAUSE = 0.25
 """The longest pause between two tries, in seconds."""
 
@@ -134,6 +137,24 @@ class Ledger:
             if isinstance(error, ForgedError):
                 self._tell(f"{error.message}: this is the last state that was verified")
             return self.board(), self.store.asked(), error
+
+    def rehearsed(self, request: Request, author: Author) -> tuple[Board, Operation]:
+        """A request as an operation on the last known state, and that state: to see what would come of it."""
+        board = self.board()
+        return board, self._operation(OperationId(secrets.token_hex(16)), request, author, board)
+
+    def wait_for_change(self, since: object, seconds: float) -> bool:
+        """Whether another state than that of the trace `since` becomes the last one known within so many seconds.
+
+        Nobody is asked: this is for what other processes of this machine find out or do.
+        """
+        until = time.monotonic() + seconds
+        while self.store.trace() == since:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(LOOK, left))
+        return True
 
     def known(self) -> bool:
         """Whether some state is known here, without asking."""

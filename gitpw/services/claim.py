@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.grant import enlisted
-from gitpw.domain.ids import OperationId, TaskId, duration
+from gitpw.domain.ids import OperationId, TaskId
 from gitpw.domain.limits import time_limit
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Done, Outcome, Refused, Take
@@ -17,7 +16,7 @@ from gitpw.domain.reasons import Reason, reasons
 from gitpw.domain.resource import Glob, resource
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
-from gitpw.errors import ContendedError, HeldError, InvalidError, NothingError, PwError
+from gitpw.errors import InvalidError, PwError
 from gitpw.ledger.ledger import Answer
 from gitpw.services.asking import (
     as_own,
@@ -41,9 +40,7 @@ from gitpw.services.protect import protect
 from gitpw.services.provision import Confirm, provision
 from gitpw.services.show_task import known_task
 from gitpw.services.stale import caught_up, newer, told
-
-T = TypeVar("T")
-
+from gitpw.services.wait import wait as stand_in_line
 
 PREDICTING = 1.0
 """Seconds that it may take to see with whom my branch would conflict."""
@@ -115,7 +112,7 @@ def claim(
         base=base(ctx) if worktree else None,
         holding=next((own.claim for own in here(ctx) if own.task == task), None) if task else None,
     )
-    return waited(ctx, wait, lambda: _claimed(ctx, request, place, explain=explain))
+    return stand_in_line(ctx, wait, request, lambda asked: _claimed(ctx, asked, place, explain=explain))
 
 
 def _folders(names: Sequence[str]) -> tuple[str, ...]:
@@ -319,24 +316,3 @@ def _around(mine: Claim) -> list[str]:
     things = [resource(held.resource) for held in mine.locks]
     found = ["/".join(thing.anchor) if isinstance(thing, Glob) else thing.text for thing in things]
     return [folder for folder in found if folder]
-
-
-def waited(ctx: Context, wait: str | None, attempt: Callable[[], T]) -> T:
-    """Try again until it is granted or the time is up: the pauses grow from one second to ten."""
-    if wait is None:
-        return attempt()
-    until = time.monotonic() + duration(wait).total_seconds()
-    pause = 1.0
-    while True:
-        try:
-            return attempt()
-        except (HeldError, NothingError) as error:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise ContendedError(
-                    f"still not free after {wait}: {error.message}", error.hint, **error.data
-                ) from error
-            if pause == 1.0:
-                ctx.tell(f"{error.message}: waiting up to {wait}")
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, 10.0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId
-from gitpw.domain.lock import implausible, overdue
+from gitpw.domain.lock import suspicious
 from gitpw.domain.operation import Expire, Land, Landing, Suspect
 from gitpw.errors import PwError
 from gitpw.ledger.store import Move
@@ -30,6 +30,7 @@ class Collected(NamedTuple):
     branches: list[str]
     needs_person: list[TaskId]
     left: Sequence[str] = ()
+    waits: Sequence[str] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -52,6 +53,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         branches=_branches(ctx, dry_run=dry_run),
         left=[str(one) for one in _left(ctx, expired.tasks)],
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
+        waits=list(expired.detail.get("waits", ())),
     )
 
 
@@ -103,9 +105,7 @@ def _suspected(ctx: Context, board: Board) -> list[ClaimId]:
     looks_over = [
         claim.id
         for claim in board.claims()
-        if not claim.queued
-        and ctx.me.host not in claim.lease.marks
-        and (overdue(claim.lease, now, board.settings) or implausible(claim.lease, now, board.settings))
+        if not claim.queued and suspicious(claim.lease, now, ctx.me.host, board.settings)
     ]
     if not looks_over:
         return []

@@ -15,6 +15,8 @@ from gitpw.domain.presence import looked_at
 from gitpw.domain.progress import Progress
 from gitpw.domain.reasons import Blocker, blockers
 from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.turns import in_line
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
 from gitpw.services.expecting import expecting
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
@@ -47,6 +49,7 @@ class Status(NamedTuple):
     blocked: dict[TaskId, Blocker] = {}  # noqa: RUF012 - never changed
     failed: Sequence[Task] = ()
     conflicts: Sequence[Clash] = ()
+    waits: Sequence[tuple[Waiter, int]] = ()
 
 
 def status(ctx: Context, *, offline: bool = False) -> Status:
@@ -80,6 +83,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         remote=ctx.remote,
         blocked=blockers(board),
         failed=list(board.failed()),
+        waits=in_line(board, now, ctx.me.host),
     )
 
 

@@ -223,12 +223,21 @@ def test_health(cli: Cli, serve: Serve) -> None:
 def test_gc(cli: Cli, serve: Serve) -> None:
     """What was tidied; with --dry-run, what would be."""
     done = Collected(
-        [TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [], ["fix/task-001"], []
+        [TaskId("task-001")],
+        [ClaimId("0" * 16)],
+        ["src/a"],
+        [],
+        ["/shop/t"],
+        [],
+        ["fix/task-001"],
+        [],
+        ["bob"],
     )
     run = serve("gc.gc", done)
     assert cli("gc").out.splitlines() == [
         "expired task-001: back in the queue",
         "unlocked src/a",
+        "ended the wait of bob, who gave no sign of life",
         "removed worktree /shop/t",
         "deleted branch fix/task-001 of the remote",
     ]

@@ -32,6 +32,7 @@ from gitpw.domain.resource import Path, folded, overlap, resource
 from gitpw.domain.rulebook import apply
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker, WorkerStatus
 
 if TYPE_CHECKING:
@@ -445,4 +446,24 @@ def remembered(cells: Dictionary) -> Iterator[str]:
         yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
 
 
-RULES = (exclusion, whole, queue, counts, standing, chains, urgencies, indexes, filed, wholes, remembered)
+def queued_up(cells: Dictionary) -> Iterator[str]:
+    """Each wait is filed by its ticket, which is the counter of an operation that was."""
+    for name, waiter in table(cells, "waits", Waiter).items():
+        if int(name) != waiter.ticket or not 0 < waiter.ticket <= Board(cells).counter:
+            yield f"queued_up: {waiter.worker} has ticket {waiter.ticket}, filed as {name}"
+
+
+RULES = (
+    exclusion,
+    whole,
+    queue,
+    counts,
+    standing,
+    chains,
+    urgencies,
+    indexes,
+    filed,
+    wholes,
+    remembered,
+    queued_up,
+)
