@@ -13,12 +13,14 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import (
     Add,
     Begin,
+    Call,
     Done,
     Edit,
     Fail,
     Frozen,
     Intend,
     Land,
+    Leave,
     Lock,
     Merging,
     Operation,
@@ -27,10 +29,12 @@ from gitpw.domain.operation import (
     Report,
     Restore,
     SendBack,
+    Signing,
     Split,
     Stop,
     Unlock,
     Unregister,
+    Wait,
     Warn,
 )
 
@@ -111,10 +115,23 @@ def _warned(board: Board, _request: Warn, outcome: Done) -> str:
     return f"warn: about to end, the lease on {', '.join(names)}"
 
 
+def _registered(_board: Board, request: Register, outcome: Done) -> str:
+    key = outcome.detail.get("signingKey")
+    force = f" by force: {request.reason}" if request.force and key else ""
+    return f"register {request.id}{f' with the signing key {key}' if key else ''}{force}"
+
+
 def _reported(board: Board, request: Report, _outcome: Done) -> str:
     progress = board.progress(request.task)
     far = f" {progress.percent_complete} %" if progress else ""
     return f"progress {request.task}{far}{': ' + request.step if request.step else ''}"
+
+
+def _waits(board: Board, request: Wait, outcome: Done) -> str:
+    if request.ticket is not None:
+        return "still wait"
+    waiter = board.waiter(outcome.detail.get("ticket", 0))
+    return f"wait for {'something' if waiter is None else waiter.wish}"
 
 
 def _merging(_board: Board, request: Merging, outcome: Done) -> str:
@@ -148,14 +165,16 @@ def _paused(_board: Board, request: Stop, _outcome: Done) -> str:
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
+    Call: lambda *_: "ask whether those ahead still wait",
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
     Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
+    Leave: lambda *_: "wait no more",
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
     Merging: _merging,
-    Register: lambda _board, request, _: f"register {request.id}",
+    Register: _registered,
     Renew: _renewed,
     Report: _reported,
     Restore: lambda *_: "restore the ledger",
@@ -163,9 +182,11 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
         f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
     ),
     SendBack: _sent_back,
+    Signing: lambda _board, request, _: "sign operations" if request.on else "no longer sign operations",
     Stop: _paused,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
+    Wait: _waits,
     Warn: _warned,
 }
 
