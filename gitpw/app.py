@@ -328,7 +328,7 @@ def _post(repo: GitRepo, rules: GitRules, folder: Path, tell: Callable[[str], No
     from gitpw.adapters.policy import own_rules
     from gitpw.adapters.process import CLEAN, detach
     from gitpw.adapters.spool import Spool
-    from gitpw.domain.notice import events_wanted
+    from gitpw.domain.audience import events_wanted
     from gitpw.domain.policy import Notify
     from gitpw.services.ports import Post
 

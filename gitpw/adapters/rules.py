@@ -16,9 +16,9 @@ from typing import NamedTuple
 from gitpw.adapters.git import GitRepo, short_name
 from gitpw.adapters.policy import NAME, load_policy, parse_policy
 from gitpw.adapters.sheet import holds, load_sheet, loose_ref, write_sheet
+from gitpw.domain.audience import events_wanted
 from gitpw.domain.event import Event, event_named
 from gitpw.domain.ids import duration
-from gitpw.domain.notice import events_wanted
 from gitpw.domain.policy import Policy, or_defaults
 from gitpw.domain.sheet import Asks, Origin, Sheet
 from gitpw.errors import ConfigError

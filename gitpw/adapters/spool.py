@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from gitpw.adapters.disk import read
-from gitpw.domain.notice import Notice, Waiting
+
+if TYPE_CHECKING:
+    from gitpw.domain.notice import Notice, Waiting
 
 MOST = 500
 """Files; beyond that nobody is told, since nobody could read so much."""
@@ -179,6 +180,10 @@ def _when(path: Path) -> float:
 
 def _parsed(path: Path, now: float) -> Waiting | None:
     """What a file holds; None for what a stranger, or a newer git pw, has put there."""
+    from pydantic import ValidationError
+
+    from gitpw.domain.notice import Notice, Waiting
+
     try:
         data = json.loads(read(str(path)) or b"")
         notice = Notice.from_json(json.dumps(data["notice"]).encode())

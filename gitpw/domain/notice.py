@@ -1,16 +1,15 @@
-"""What people are told of: which notices follow from an operation, and who asked for which."""
+"""What people are told of: which notices follow from an operation."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from gitpw.domain.board import Board
-from gitpw.domain.event import Event, event_named
+from gitpw.domain.event import Event
 from gitpw.domain.failure import told
 from gitpw.domain.ids import OperationId, TaskId, WorkerId, isoformat
 from gitpw.domain.lock import Ended
@@ -33,7 +32,6 @@ from gitpw.domain.operation import (
     Take,
     Warn,
 )
-from gitpw.domain.policy import Notify
 from gitpw.domain.record import Instant, Record
 
 LOST = frozenset({"expired", "taken over"})
@@ -111,38 +109,6 @@ class Waiting(NamedTuple):
     done: tuple[str, ...]
     since: float
     age: float
-
-
-# Who asked for it
-
-
-def addressees(rules: Notify, notice: Notice) -> list[str]:
-    """The addresses that a notice goes to, as the rules write them, each once."""
-    found = list(rules.urls) if notice.event in chosen(rules.events) else []
-    for rule in rules.rule:
-        if (
-            notice.event in chosen(rule.events)
-            and _one_of(rule.tasks, notice.task_id)
-            and _one_of(rule.workers, notice.worker_id)
-        ):
-            found += rule.urls
-    return list(dict.fromkeys(found))
-
-
-def _one_of(patterns: Sequence[str], name: str | None) -> bool:
-    return not patterns or any(fnmatchcase(name or "", pattern) for pattern in patterns)
-
-
-def events_wanted(rules: Notify) -> frozenset[Event]:
-    """The events that somebody is told of."""
-    groups = [rules.events] if rules.urls else []
-    groups += [rule.events for rule in rules.rule]
-    return frozenset(event for group in groups for event in chosen(group))
-
-
-def chosen(names: Sequence[str]) -> frozenset[Event]:
-    """The events of these names; without names, all."""
-    return frozenset(filter(None, map(event_named, names))) if names else frozenset(Event)
 
 
 # What follows from an operation

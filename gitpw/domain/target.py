@@ -7,7 +7,6 @@ URL of a chat's webhook is a secret: whoever has it can write there. So nothing 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -138,6 +137,8 @@ def _check_http(parts: SplitResult, *, plain_http: bool) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine by its very name."""
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from gitpw.domain.notice import Notice, Waiting, addressees
+from gitpw.domain.audience import addressees
+from gitpw.domain.notice import Notice, Waiting
 from gitpw.domain.policy import Notify
 from gitpw.domain.target import Sent, Target
 from gitpw.errors import PwError

@@ -7,7 +7,6 @@ waits for anybody's server or fails with it.
 from __future__ import annotations
 
 from gitpw.domain.board import Board
-from gitpw.domain.notice import notices
 from gitpw.domain.operation import (
     Complete,
     Expire,
@@ -37,6 +36,8 @@ def notify(post: Post, board: Board, operation: Operation, outcome: Outcome, cou
     wanted = post.wanted()
     if not wanted:
         return
+    from gitpw.domain.notice import notices
+
     news = [one for one in notices(board, operation, outcome, counter) if one.event in wanted]
     if post.spool.put(news):
         post.start()

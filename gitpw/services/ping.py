@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from gitpw.domain.audience import chosen
 from gitpw.domain.event import Event
 from gitpw.domain.ids import OperationId
-from gitpw.domain.notice import Notice, chosen
+from gitpw.domain.notice import Notice
 from gitpw.domain.policy import Notify
 from gitpw.domain.target import Sent, Target, shown
 from gitpw.errors import InvalidError, PwError

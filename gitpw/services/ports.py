@@ -6,24 +6,26 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
 from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
-from gitpw.domain.event import Event
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
-from gitpw.domain.notice import Notice, Waiting
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Notify, Policy
 from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
 from gitpw.domain.signing import SigningKey
-from gitpw.domain.target import Sent, Target
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
+
+if TYPE_CHECKING:  # slow to import, and needed only where somebody is told
+    from gitpw.domain.event import Event
+    from gitpw.domain.notice import Notice, Waiting
+    from gitpw.domain.target import Sent, Target
 
 __all__ = [
     "Change",
@@ -52,12 +54,10 @@ __all__ = [
     "Repo",
     "Reports",
     "Rules",
-    "Sent",
     "Spool",
     "Testbed",
     "Trace",
     "Traces",
-    "Waiting",
     "Workshop",
     "Worktree",
     "Worktrees",

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from gitpw.domain.audience import addressees, events_wanted
 from gitpw.domain.event import Event, event_named, nearest_event
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.message import discord, document, plain, slack
-from gitpw.domain.notice import Notice, addressees, events_wanted, notices
+from gitpw.domain.notice import Notice, notices
 from gitpw.domain.operation import (
     Add,
     Back,

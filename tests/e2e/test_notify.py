@@ -270,6 +270,21 @@ def test_a_dead_server_delays_and_fails_nothing(shop: Shop, listener: Listener) 
     assert shop.settle() == []
 
 
+def test_deliver_waits_for_who_sends(shop: Shop) -> None:
+    """For machines that don't last: no longer than it is told to, and what is left it sends itself."""
+    shop.add()
+    shop.pw("claim", "--no-worktree", env={"GITPW_SENDING": "1"}, check=0)
+    assert len(list(shop.spool().glob("*.json"))) == 1
+    with (shop.spool() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert (
+            shop.pw("notify", "deliver", "--wait", "1s", env={"GITPW_SENDING": "1"}, check=0).data["sent"]
+            == 0
+        )
+    assert shop.pw("notify", "deliver", "--wait", env={"GITPW_SENDING": "1"}, check=0).data["sent"] == 1
+    assert shop.told() == [("claimed", "task-001")]
+
+
 def test_a_silent_server_holds_no_pipe(shop: Shop) -> None:
     """Who reads the command's output sees its end while the server still says nothing."""
     shop.add()
