@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -318,8 +319,9 @@ def _rules_and_post(
 
     if ledger is not None:
         ledger.heard = heard
-        if post.spool.due():
-            post.start()
+        with suppress(PwError):
+            if post.spool.due():
+                post.start()
     return rules, post
 
 

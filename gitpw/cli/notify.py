@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from gitpw.cli.commands import LEFT_OUT, OptionalValue, group, option
@@ -83,8 +84,10 @@ def deliver(session: Session, wait: str | None) -> None:
 
     Commands do that by themselves, in the background. This is for machines that don't last, such as those of CI.
     """
+    from gitpw.app import SENDING
     from gitpw.services.deliver import deliver as run
 
+    os.environ[SENDING] = "1"
     patience = (
         0.0 if wait is None else 60.0 if wait == LEFT_OUT else a_duration(wait, "--wait").total_seconds()
     )

@@ -217,10 +217,12 @@ def _changed(session: Session, context: Context, key: str, values: tuple[str, ..
         done = (add_values if how == "add" else remove_values)(root, key, values)
     data: dict[str, object] = {"key": key}
     notes = [] if done else ["nothing to change"]
-    if done and key.partition(".")[0] == "policy":
+    section = key.partition(".")[0]
+    if done and section in {"notify", "policy"}:
         from gitpw.services.base import base_branch
 
-        notes.append(f"the hooks follow it once .gitpw.toml is on {base_branch(context)}: commit it")
+        who = "the hooks follow it" if section == "policy" else "people are told by it"
+        notes.append(f"{who} once .gitpw.toml is on {base_branch(context)}: commit it")
     try:
         load_policy(root)
     except ConfigError as error:

@@ -7,31 +7,18 @@ waits for anybody's server or fails with it.
 from __future__ import annotations
 
 from gitpw.domain.board import Board
-from gitpw.domain.operation import (
-    Complete,
-    Expire,
-    Fail,
-    Frozen,
-    Land,
-    Lock,
-    Merging,
-    Operation,
-    Outcome,
-    Refused,
-    SendBack,
-    Suspect,
-    Take,
-    Warn,
-)
+from gitpw.domain.operation import Operation, Outcome, Refused
 from gitpw.services.ports import Post
 
-NEWS = (Complete, Expire, Fail, Frozen, Land, Lock, Merging, SendBack, Suspect, Take, Warn)
-"""Requests from which a notice may follow; of all, a refusal does."""
+NEWS = frozenset(
+    {"claim", "complete", "expire", "fail", "freeze", "land", "lock", "merging", "return", "suspect", "warn"}
+)
+"""Verbs from which a notice may follow; from a refusal of any, one does."""
 
 
 def notify(post: Post, board: Board, operation: Operation, outcome: Outcome, counter: int) -> None:
     """Have told what anybody wants to be told of."""
-    if not isinstance(outcome, Refused) and not isinstance(operation.request, NEWS):
+    if not isinstance(outcome, Refused) and operation.request.verb not in NEWS:
         return
     wanted = post.wanted()
     if not wanted:

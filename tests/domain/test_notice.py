@@ -11,7 +11,7 @@ from gitpw.domain.event import Event, event_named, nearest_event
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.message import discord, document, plain, slack
-from gitpw.domain.notice import Notice, notices
+from gitpw.domain.notice import _TELLERS, Notice, notices
 from gitpw.domain.operation import (
     Add,
     Back,
@@ -38,6 +38,7 @@ from gitpw.domain.operation import (
 from gitpw.domain.policy import Notify, NotifyRule
 from gitpw.domain.rulebook import apply
 from gitpw.domain.task import FailureKind
+from gitpw.services.notify import NEWS
 from tests.domain.state import HOUR, LEDGER, NOON, State
 
 HEAD, COMMIT = "a" * 40, "b" * 40
@@ -232,6 +233,12 @@ def test_an_operation_found_later_is_told_the_same(state: Told) -> None:
     state.ask(Add(tasks=(NewTask(title="Later"),)))
     later = notices(state.board, operation, outcome, counter)
     assert [one.key for one in later] == [one.key for one in now] != []
+
+
+def test_every_verb_of_which_something_is_told_is_looked_at() -> None:
+    """The service that is called for each operation knows them without what is slow to import."""
+    verbs = {kind.model_fields["verb"].default for kind in _TELLERS}
+    assert verbs | {"lock"} == NEWS
 
 
 # Who is told
