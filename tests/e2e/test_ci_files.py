@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -99,6 +100,18 @@ def test_other_actions_are_pinned(path: Path) -> None:
 def test_no_expression_in_a_script(path: Path) -> None:
     """What is put into a script is run; inputs come by the environment."""
     assert not [step for step in steps(path) if "${{" in str(step.get("run", ""))]
+
+
+def test_shellcheck_finds_nothing() -> None:
+    """In no script of the action, nor of GitLab's jobs."""
+    program = shutil.which("shellcheck")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("shellcheck is missing")
+    jobs = ("git-pw-check", "git-pw-gc", "git-pw-health", "pages")
+    for text in (*(str(step["run"]) for step in steps(ACTION)), *map(script, jobs)):
+        words = [program, "--shell=bash", "--severity=warning", "-"]
+        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 def test_permissions_are_the_least() -> None:
