@@ -15,6 +15,7 @@ from gitpw.domain.progress import Progress
 from gitpw.domain.reasons import Blocker, blockers
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker, WorkerStatus
+from gitpw.ledger.signing import ForgedError
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.ports import Context
 
@@ -53,7 +54,9 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         board, as_of = ctx.ledger.board(), ctx.ledger.store.asked()
     else:
         board, as_of, error = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
-        if error is not None:
+        if isinstance(error, ForgedError):
+            warnings.append(f"{error.message} ('git pw doctor --fix' puts back what is shown here)")
+        elif error is not None:
             age = f"as of {isoformat(as_of)}" if as_of is not None else "of unknown age"
             warnings.append(f"this is {age}, since {error.message}")
     now = ctx.clock.now()

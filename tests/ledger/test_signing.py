@@ -121,9 +121,9 @@ def refused(reader: Client, arena: Arena, *words: str) -> ForgedError:
     with pytest.raises(ForgedError):
         reader.ask(new_task("on top"))
     assert tip_of(arena) == forged
-    board, asked, error = reader.ledger.freshest()
+    board, as_of, error = reader.ledger.freshest()
     assert board.counter == Board(reader.store.cells(good)).counter
-    assert (asked is not None, isinstance(error, ForgedError)) == (True, True)
+    assert (as_of, isinstance(error, ForgedError)) == (None, True)
     return told
 
 
