@@ -8,13 +8,16 @@ import click
 
 from gitpw.cli.commands import group, option
 from gitpw.cli.dashboard import kind
-from gitpw.cli.output import local
+from gitpw.cli.output import left, local
 from gitpw.cli.request import a_worker, agent_types, built, one_of, some, worker_types
 from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitpw.cli.session import Session
-    from gitpw.domain.worker import Worker
+    from gitpw.domain.lock import Claim
+    from gitpw.services.workers import Shown
 
 
 @group(
@@ -36,7 +39,8 @@ def worker() -> None:
 @click.argument("name", required=False)
 @option("--type", "type_", values=worker_types, metavar="T", help="human or ai_agent.")
 @option("--name", "full_name", metavar="TEXT", help="The name that people read.")
-@option("--skill", "skills", multiple=True, metavar="S", help="What it can do; may be repeated.")
+@option("--skill", "skills", multiple=True, metavar="S", help="What it can do, all of it; may be repeated.")
+@option("--no-skills", is_flag=True, help="Take its skills away.")
 @option("--max-tasks", type=int, metavar="N", help="How many tasks at once.  [default: 1]")
 @option("--github", metavar="U", help="Its GitHub user.")
 @option("--agent-type", values=agent_types, metavar="A", help="coordinator, codegen or review.")
@@ -55,6 +59,7 @@ def register(
     type_: str | None,
     full_name: str | None,
     skills: tuple[str, ...],
+    no_skills: bool,
     max_tasks: int | None,
     github: str | None,
     agent_type: str | None,
@@ -81,7 +86,7 @@ def register(
         Register,
         id=given or context.me.worker,
         name=full_name,
-        skills=some(skills),
+        skills=() if no_skills and not skills else some(skills),
         max_concurrent_tasks=max_tasks,
         github_username=github,
         force=force,
@@ -119,12 +124,15 @@ def list_(session: Session) -> None:
             one.id,
             kind(one),
             one.status.value,
+            f"{len(one.current_tasks)} of {one.max_concurrent_tasks}",
             ", ".join(one.current_tasks) or "-",
             ", ".join(one.skills) or "-",
         )
         for one in found
     ]
-    session.table({"workers": found}, ("WORKER", "TYPE", "STATUS", "TASKS", "SKILLS"), rows, "no workers")
+    session.table(
+        {"workers": found}, ("WORKER", "TYPE", "STATUS", "ROOM", "TASKS", "SKILLS"), rows, "no workers"
+    )
 
 
 @worker.command("show", "git pw worker show bob")
@@ -133,16 +141,21 @@ def show(session: Session, name: str) -> None:
     """Show all that is known of a worker."""
     from gitpw.services.workers import show_worker
 
-    one = show_worker(session.open(), a_worker(name))
-    session.answer({"worker": one}, *_told(one))
+    context = session.open()
+    found = show_worker(context, a_worker(name))
+    locks = [lock for claim in found.claims for lock in claim.public()]
+    session.answer({"worker": found.worker, "locks": locks}, *_told(found, context.clock.now()))
 
 
-def _told(one: Worker) -> list[str]:
+def _told(found: Shown, now: datetime) -> list[str]:
+    one = found.worker
+    leases = [f"{_held(claim)} {left(claim.lease.expires_at, now)}" for claim in found.claims]
     facts = {
         "name": one.name,
         "type": kind(one),
         "status": one.status.value,
         "tasks": ", ".join(one.current_tasks),
+        "leases": ", ".join(leases),
         "room for": str(one.max_concurrent_tasks),
         "skills": ", ".join(one.skills),
         "github": one.metadata.github_username,
@@ -150,6 +163,10 @@ def _told(one: Worker) -> list[str]:
         "last seen": one.last_activity and local(one.last_activity),
     }
     return [one.id, *(f"  {name:<10} {value}" for name, value in facts.items() if value)]
+
+
+def _held(claim: Claim) -> str:
+    return claim.task or ", ".join(held.resource for held in claim.locks)
 
 
 @worker.command("unregister", "git pw worker unregister bob")

@@ -24,6 +24,8 @@ files, and at most `PASSES * (priority - 1)` more urgent ones are.
 the skills asks) the count begins again at nothing, so that no worker goes idle for a task that nobody comes for. What
 people claim by name, or lock by hand, is their decision and isn't held back.
 
+Priority means here what the turn goes by: a task that an urgent one waits for is as urgent as that one.
+
 Time is the `at` of operations: a wrong clock makes a reservation longer or shorter, never a grant unsafe; one that
 lies in the future counts for nothing.
 """
@@ -106,13 +108,13 @@ def _binds(elder: Task, task: Task) -> bool:
     if task.reserved is not None and _rank(task) < _rank(elder):
         return False
     steps = elder.passed // PASSES - 1
-    return task.priority >= elder.priority - steps
+    return task.urgency >= elder.urgency - steps
 
 
 def _overtakes(task: Task, elder: Task) -> bool:
     """Whether a task goes before an elder because it is more urgent, and not because it is the older elder."""
     older = task.reserved is not None and _rank(task) < _rank(elder)
-    return task.priority < elder.priority and not older
+    return task.urgency < elder.urgency and not older
 
 
 def _rank(elder: Task) -> tuple[int, int]:

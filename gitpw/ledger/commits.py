@@ -13,12 +13,14 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import (
     Add,
     Begin,
+    Call,
     Done,
     Edit,
     Fail,
     Frozen,
     Intend,
     Land,
+    Leave,
     Lock,
     Merging,
     Operation,
@@ -32,6 +34,7 @@ from gitpw.domain.operation import (
     Stop,
     Unlock,
     Unregister,
+    Wait,
 )
 
 OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
@@ -117,6 +120,13 @@ def _reported(board: Board, request: Report, _outcome: Done) -> str:
     return f"progress {request.task}{far}{': ' + request.step if request.step else ''}"
 
 
+def _waits(board: Board, request: Wait, outcome: Done) -> str:
+    if request.ticket is not None:
+        return "still wait"
+    waiter = board.waiter(outcome.detail.get("ticket", 0))
+    return f"wait for {'something' if waiter is None else waiter.wish}"
+
+
 def _merging(_board: Board, request: Merging, outcome: Done) -> str:
     if outcome.token is None:
         return "merging: the other merger's lease looks overdue"
@@ -148,11 +158,13 @@ def _paused(_board: Board, request: Stop, _outcome: Done) -> str:
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
+    Call: lambda *_: "ask whether those ahead still wait",
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
     Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
+    Leave: lambda *_: "wait no more",
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
     Merging: _merging,
     Register: _registered,
@@ -167,6 +179,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Stop: _paused,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
+    Wait: _waits,
 }
 
 

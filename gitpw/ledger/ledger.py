@@ -10,15 +10,27 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gitpw.domain.board import Board
 from gitpw.domain.custody import required
 from gitpw.domain.ids import OperationId
-from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Refused, Request, Restore
+from gitpw.domain.operation import (
+    MOST_SAID,
+    Author,
+    Begin,
+    Done,
+    Mine,
+    Operation,
+    Outcome,
+    Refused,
+    Request,
+    Restore,
+)
+from gitpw.domain.progress import Said
 from gitpw.domain.rulebook import apply
 from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.commits import Entry, message
@@ -34,6 +46,9 @@ BUSY = 30.0
 
 TIDY = 256
 """After how many operations it is looked whether the store needs packing; each leaves some 25 loose objects."""
+
+LOOK = 0.05
+"""Seconds between two looks at whether this machine knows of another state."""
 
 PAUSE = 0.25
 """The longest pause between two tries, in seconds."""
@@ -55,6 +70,16 @@ class Settled(NamedTuple):
     path: Path
 
 
+class Outbox(Protocol):
+    """What was said of progress on this machine and goes with the next operation."""
+
+    def all(self) -> Sequence[Said]:
+        """The last word on each claim."""
+
+    def drop(self, told: Iterable[Said]) -> None:
+        """Forget what others know by now, unless something else was said meanwhile."""
+
+
 class Ledger:
     """A store, and the one way to change what it holds."""
 
@@ -67,12 +92,14 @@ class Ledger:
         expected: str | None = None,
         deadline: float = DEADLINE,
         dry_run: bool = False,
+        along: Callable[[Board, Author], tuple[Mine, ...]] = lambda _board, _author: (),
         signatures: Callable[[], Signatures] | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`expected` is the ledger's id where one is known; with `dry_run` all is decided and nothing is done.
 
         `signatures` is asked for only where something is signed; without it, nothing is and nothing is verified.
+        `along` says which claims of the asker go along with an operation.
         """
         self.store = store
         self.journal = journal
@@ -80,7 +107,9 @@ class Ledger:
         self._expected = expected
         self._deadline = deadline
         self._dry_run = dry_run
+        self._along = along
         self._lost = False
+        self.outbox: Outbox | None = None
         self._signatures = signatures
         self._tell = tell
 
@@ -111,6 +140,24 @@ class Ledger:
                 raise
             self._tell(f"{error.message}: this is the last state that was verified")
             return self.board(), None, error
+
+    def rehearsed(self, request: Request, author: Author) -> tuple[Board, Operation]:
+        """A request as an operation on the last known state, and that state: to see what would come of it."""
+        board = self.board()
+        return board, self._operation(OperationId(secrets.token_hex(16)), request, author, board)
+
+    def wait_for_change(self, since: object, seconds: float) -> bool:
+        """Whether another state than that of the trace `since` becomes the last one known within so many seconds.
+
+        Nobody is asked: this is for what other processes of this machine find out or do.
+        """
+        until = time.monotonic() + seconds
+        while self.store.trace() == since:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(LOOK, left))
+        return True
 
     def known(self) -> bool:
         """Whether some state is known here, without asking."""
@@ -278,16 +325,20 @@ class Ledger:
         began = time.monotonic()
         busy_since: float | None = None
         first_seen: int | None = None
+        said = () if self.outbox is None else tuple(self.outbox.all())
         asked = self._lost = False
+        unasked: tuple[str | None, Answer] | None = None
         if self.store.tip() is None and not isinstance(request, Begin):
             self._fetched()
             asked = True
         while True:
             with self.store.lock():
                 tip = self.store.tip()
+                if unasked is not None and unasked[0] == tip:
+                    return unasked[1]  # what it was decided on has turned out to be the current state
                 board = self._board(tip)
                 first_seen = board.counter if first_seen is None else first_seen
-                operation = self._operation(identity, request, author, board)
+                operation = self._operation(identity, request, author, board, said)
                 known = board.outcome(identity, first_seen) if self._lost else None
                 if known is not None:
                     return Answer(known[1], board, operation)
@@ -299,8 +350,9 @@ class Ledger:
                 elif asked or self.store.asked() is None:
                     return Answer(outcome, board, operation)
                 else:
-                    swap = None
+                    swap, unasked = None, (tip, Answer(outcome, board, operation))
             if swap is Swap.DONE and outcome is not None:
+                self._told(board, operation, said)
                 return Answer(outcome, board, operation)
             busy_since = self._look(swap, tip, busy_since)
             asked = True
@@ -316,8 +368,30 @@ class Ledger:
                 raise
             return None
 
-    def _operation(self, identity: OperationId, request: Request, author: Author, board: Board) -> Operation:
-        return Operation(id=identity, author=author, seen=board.counter, at=self._now(), request=request)
+    def _operation(
+        self,
+        identity: OperationId,
+        request: Request,
+        author: Author,
+        board: Board,
+        said: Sequence[Said] = (),
+    ) -> Operation:
+        """What is said of claims that are no longer current is left out."""
+        return Operation(
+            id=identity,
+            author=author,
+            seen=board.counter,
+            at=self._now(),
+            request=request,
+            along=self._along(board, author) if board.begun else (),
+            said=tuple(one for one in said if _is_current(board, one))[:MOST_SAID],
+        )
+
+    def _told(self, board: Board, operation: Operation, said: Sequence[Said]) -> None:
+        """What went with an operation needn't go again, and what is said of claims that are no more never."""
+        if self.outbox is not None and said:
+            gone = [one for one in said if one in operation.said or not _is_current(board, one)]
+            self.outbox.drop(gone)
 
     def _tried(
         self,
@@ -484,6 +558,11 @@ class Ledger:
         if swap is not Swap.DONE:
             raise ContendedError("somebody else restored the ledger meanwhile", hint="try again")
         return Answer(outcome, board, operation)
+
+
+def _is_current(board: Board, said: Said) -> bool:
+    claim = board.claim(said.claim)
+    return claim is not None and claim.token == said.token
 
 
 def _lost_lines(entries: Sequence[Entry], after: int) -> list[str]:

@@ -55,6 +55,18 @@ class MemoryStore:
         """Always now."""
         return None
 
+    def trace(self) -> object:
+        """The current state's own name."""
+        return self.current
+
+    def same(self, one: str, other: str, tables: Sequence[str]) -> bool:
+        """Whether two states have the same cells in these tables."""
+        then, now = (
+            {key: raw for key, raw in self._states[name][1].contents.items() if key[0] in tables}
+            for name in (one, other)
+        )
+        return then == now
+
     def cells(self, commit: str | None) -> Cells:
         """The cells of a state."""
         return Table({}) if commit is None else self._states[commit][1]

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
 from gitpw.domain.signing import SigningKey
 from gitpw.errors import PwError
@@ -44,8 +45,11 @@ __all__ = [
     "Provision",
     "Pull",
     "Repo",
+    "Reports",
     "Rules",
     "Testbed",
+    "Trace",
+    "Traces",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -203,6 +207,19 @@ class Conflicts(Protocol):
         """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
 
 
+class Reports(Protocol):
+    """What was said of progress in the checkouts of this repository and isn't in the ledger yet."""
+
+    def all(self) -> Sequence[Said]:
+        """The last word on each claim."""
+
+    def hold(self, said: Said) -> None:
+        """Keep the last word on a claim until the next operation takes it along."""
+
+    def drop(self, told: Iterable[Said]) -> None:
+        """Forget what others know by now, unless something else was said meanwhile."""
+
+
 class Worktrees(Protocol):
     """The linked worktrees of the user's repository."""
 
@@ -237,6 +254,9 @@ class Worktrees(Protocol):
 
     def occupants(self, worktree: Worktree) -> Sequence[str]:
         """The programs that have their current folder in a worktree, as far as this system tells."""
+
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
 
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
@@ -295,6 +315,16 @@ class Checkout(Protocol):
         """Drop claims that are no more."""
 
 
+class Traces(Protocol):
+    """What all checkouts of this machine remember."""
+
+    def all(self) -> Sequence[Trace]:
+        """Every claim that a checkout remembers, those of this one first."""
+
+    def sign(self, now: float) -> None:
+        """Note that this checkout lives (unix time)."""
+
+
 class Modes(Protocol):
     """The write bits of the files in one checkout; names are relative to its root."""
 
@@ -336,6 +366,12 @@ class Rules(Protocol):
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
 
+    def lenient(self) -> Policy:
+        """Those to judge by: where they can't be read, the ones that hold without a file, and that is told once."""
+
+    def base(self) -> str:
+        """The name of the base branch: what they say, else the remote's default branch."""
+
     def lockable(self) -> bool:
         """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
 
@@ -343,7 +379,10 @@ class Rules(Protocol):
         """Whether they were found on the base branch; raises as `policy` does."""
 
     def publish(self) -> None:
-        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+        """Write the rules down for the hooks, that need no Python where nobody holds anything.
+
+        Where they can't be read, hooks ask for them each time.
+        """
 
 
 class Files(Protocol):
@@ -563,7 +602,9 @@ class Context:
     ledger: Ledger
     repo: Repo
     checkout: Checkout
+    traces: Traces
     worktrees: Worktrees
+    reports: Reports
     conflicts: Conflicts
     provision: Provision
     hooks: Hooks

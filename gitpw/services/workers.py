@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gitpw.domain.board import Board
 from gitpw.domain.ids import WorkerId
+from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Register, Unregister
+from gitpw.domain.presence import looked_at, seen, standing
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
 from gitpw.services.asking import ask
 from gitpw.services.ports import Context
+
+
+class Shown(NamedTuple):
+    """A worker, and the claims that it has to renew."""
+
+    worker: Worker
+    claims: list[Claim]
 
 
 def register(ctx: Context, request: Register, key: str | None = None) -> Worker:
@@ -25,16 +36,20 @@ def register(ctx: Context, request: Register, key: str | None = None) -> Worker:
     return _known(answer.board, request.id)
 
 
-def show_worker(ctx: Context, worker: WorkerId) -> Worker:
-    """One worker, as of the last state that could be had."""
+def show_worker(ctx: Context, worker: WorkerId) -> Shown:
+    """One worker as it looks now, as of the last state that could be had."""
     board, _, _ = ctx.ledger.freshest()
-    return _known(board, worker)
+    found = _known(board, worker)
+    now, host = ctx.clock.now(), ctx.me.host
+    claims = [claim for claim in board.claims() if claim.worker == worker and not claim.queued]
+    return Shown(seen(found, [standing(board, claim, now, host) for claim in claims]), claims)
 
 
 def list_workers(ctx: Context) -> list[Worker]:
-    """All workers, by id."""
+    """All workers as they look now, by id."""
     board, _, _ = ctx.ledger.freshest()
-    return [worker.but(signing_key=board.signer(worker.id)) for worker in board.workers()]
+    now, host = ctx.clock.now(), ctx.me.host
+    return [_with_key(board, worker) for worker in looked_at(board, now, host)]
 
 
 def unregister(ctx: Context, worker: WorkerId) -> None:
@@ -46,4 +61,8 @@ def _known(board: Board, name: WorkerId) -> Worker:
     worker = board.worker(name)
     if worker is None:
         raise InvalidError(f"there is no worker {name}", hint="see 'git pw worker list'")
-    return worker.but(signing_key=board.signer(name))
+    return _with_key(board, worker)
+
+
+def _with_key(board: Board, worker: Worker) -> Worker:
+    return worker.but(signing_key=board.signer(worker.id))

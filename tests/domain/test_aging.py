@@ -80,8 +80,7 @@ def elder(state: State, *files: str, **about: int) -> TaskId:
 
 def told(state: State, worker: str = "ada", **about: float) -> dict[str, tuple[str, str]]:
     """Why each task isn't to be had."""
-    refused = state.refused(Take(lease=HOUR), worker, **about)
-    return {one["taskId"]: (one["code"], one["reason"]) for one in refused.data["reasons"]}
+    return {one["taskId"]: (one["code"], one["reason"]) for one in state.why(worker, **about)}
 
 
 def test_files_are_kept_for_an_elder() -> None:

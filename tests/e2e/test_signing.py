@@ -233,6 +233,8 @@ def test_agents_do_not_turn_it_on(alice: Clone, bob: Clone) -> None:
     bob.pw("worker", "register", "--signing-key", str(bob.key), env=env)
     refused = bob.pw("task", "add", "One", env=env, check=6).data
     assert "nobody has turned them on yet" in refused["message"]
+    refused = bob.pw("claim", env=env, check=6).data
+    assert "nobody has turned them on yet" in refused["message"]
     alice.pw("signing", "on")
     bob.pw("task", "add", "One", env=env)
 
