@@ -127,16 +127,19 @@ class Ledger:
     def freshest(self, timeout: float = 10.0) -> tuple[Board, datetime | None, PwError | None]:
         """The current state where it can be had, else the last known one: the board, as of when, and why not now.
 
-        What was forged is not to be had, and is told.
+        Where that is forged, the last verified state is the one that counts now, and that is told.
         """
         try:
             return self.fresh(timeout), None, None
-        except (OfflineError, ForgedError) as error:
+        except OfflineError as error:
             if self.store.tip() is None:
                 raise
-            if isinstance(error, ForgedError):
-                self._tell(f"{error.message}: this is the last state that was verified")
             return self.board(), self.store.asked(), error
+        except ForgedError as error:
+            if self.store.tip() is None:
+                raise
+            self._tell(f"{error.message}: this is the last state that was verified")
+            return self.board(), None, error
 
     def rehearsed(self, request: Request, author: Author) -> tuple[Board, Operation]:
         """A request as an operation on the last known state, and that state: to see what would come of it."""

@@ -36,7 +36,7 @@ def ask(
 ) -> tuple[Done, Answer]:
     """Ask the ledger as me, after what earlier commands left open is settled; raises what is refused."""
     settle(ctx)
-    if ctx.policy.policy.signed and not ctx.dry_run and not isinstance(request, Register | Signing):
+    if not isinstance(request, Register | Signing):
         begin_signing(ctx)
     answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
     return granted(answer.outcome), answer
@@ -47,6 +47,8 @@ def begin_signing(ctx: Context) -> None:
 
     It is turned off by an administrator alone: rules are a file that whoever may push can change.
     """
+    if not ctx.policy.policy.signed or ctx.dry_run:
+        return
     if ctx.ledger.board().settings.administrators or not ctx.rules.policy().policy.signed:
         return
     if ctx.ledger.fresh().settings.administrators:
