@@ -13,7 +13,7 @@ from gitpw.domain.merge import Merge
 from gitpw.domain.operation import Done, Leave, Outcome, Register, Request, Signing, Wait
 from gitpw.domain.resource import Glob, Path, resource
 from gitpw.domain.worker import WorkerType
-from gitpw.errors import REFUSALS, ConfigError, ContendedError, InvalidError, OfflineError, PwError
+from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
 from gitpw.ledger.ledger import Answer, Settled
 from gitpw.ledger.store import Move
 from gitpw.services.ports import Context, Own, Worktree
@@ -118,7 +118,7 @@ def _end_wait(ctx: Context, left: Settled) -> None:
     """Whoever waited on this machine is no more: give up its place in line, now or by a later command."""
     ticket = left.outcome.detail.get("ticket") if isinstance(left.outcome, Done) else None
     if ticket is not None and ctx.ledger.board().waiter(ticket) is not None:
-        with suppress(ContendedError, OfflineError):
+        with suppress(PwError):
             ctx.ledger.transact(Leave(tickets=(ticket,)), ctx.me)
         if ctx.ledger.board().waiter(ticket) is not None:
             return
