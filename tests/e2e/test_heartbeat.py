@@ -231,5 +231,32 @@ def test_a_killed_worker_is_not_kept_alive_by_others(shop: Shop) -> None:
     assert bob.exists()
 
 
+def test_a_beat_without_a_session_keeps_nothing_alive_for_ever(shop: Shop) -> None:
+    """It renews as long as there are other signs of life, and is none."""
+    tree = shop.claim("alice")
+
+    def alone(minutes: int, exit_: int) -> Any:
+        env = {"FAKETIME": f"+{minutes}m", **_faketime()}
+        return pw("hook", "beat", "270", "--alone", cwd=tree, env=env, check=exit_).data
+
+    alone(40, 0)
+    pw("status", cwd=tree, env={"FAKETIME": "+50m", **_faketime()}, check=0)
+    alone(100, 0)
+    assert "sign of life" in alone(112, 6)["message"]
+
+
+def test_what_is_over_here_keeps_nothing_else_from_being_renewed(shop: Shop) -> None:
+    """The main checkout stands for all that its worker holds; a task's worktree for its own claim alone."""
+    tree = shop.claim("alice")
+    pw("--as", "alice", "worker", "register", "--max-tasks", "2", cwd=shop.work, check=0)
+    pw("task", "add", "More", cwd=shop.work, check=0)
+    pw("--as", "alice", "claim", "--no-worktree", cwd=shop.work, check=0)
+    pw("--as", "alice", "fail", "task-002", "--reason", "x", cwd=shop.work, check=0)
+    renewed = pw("--as", "alice", "heartbeat", cwd=shop.work, check=0).data["renewed"]
+    assert [lock["taskId"] for lock in renewed] == ["task-001"]
+    pw("release", "--keep-worktree", cwd=tree, check=0)
+    assert pw("heartbeat", cwd=tree, check=6).data["code"] == "invalid"
+
+
 def _faketime() -> dict[str, str]:
     return {"LD_PRELOAD": str(require_faketime()), "FAKETIME_NO_CACHE": "1"}
