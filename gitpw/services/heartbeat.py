@@ -10,7 +10,7 @@ from gitpw.domain.ids import ClaimId
 from gitpw.domain.lock import GIVEN_BACK, Claim
 from gitpw.domain.operation import Mine, Renew
 from gitpw.domain.presence import is_alive, is_young, known
-from gitpw.errors import InvalidError
+from gitpw.errors import InvalidError, StaleError
 from gitpw.services.asking import ask, granted_no_more, settle
 from gitpw.services.life import sign
 from gitpw.services.ports import Context, Own, Trace
@@ -59,10 +59,16 @@ def heartbeat(ctx: Context, *, older: int | None = None, alone: bool = False) ->
         and all(is_young(one, now, older) for one in standing)
     ):
         return Beaten(standing, [], quiet=True)
-    done, answer = ask(ctx, Renew(claims=tuple(mine.values()), older=older))
+    try:
+        done, answer = ask(ctx, Renew(claims=tuple(mine.values()), older=older))
+    except StaleError as error:
+        board = ctx.ledger.board()
+        if all(_is_over(board, trace.own) for trace in traces if trace.own.claim in mine):
+            raise _nothing_left(ctx, board, traces) from error  # given back while this was under way
+        raise
     protect(ctx)
     lost = [ClaimId(name) for name in done.detail.get("lost", ())]
-    gone = next((own for own in here if own.claim in lost), None)
+    gone = next((own for own in here if own.claim in lost and not _is_over(answer.board, own)), None)
     if gone is not None:
         raise granted_no_more(answer.board, ctx.me.worker, gone)
     renewed = [answer.board.claim(ClaimId(name)) for name in done.detail.get("renewed", ())]
