@@ -122,7 +122,8 @@ def test_it_ends_with_a_parent_that_is_killed(shop: Shop) -> None:
 
 def _descendants(pid: int) -> list[int]:
     """The processes below one."""
-    found, todo = [], [pid]
+    found: list[int] = []
+    todo = [pid]
     while todo:
         with suppress(OSError):
             children = Path(f"/proc/{(one := todo.pop())}/task/{one}/children").read_text().split()
@@ -213,9 +214,8 @@ def test_two_on_one_machine_make_one_push(shop: Shop) -> None:
     renewed = pw("heartbeat", cwd=trees[0], check=0).data["renewed"]
     assert {lock["taskId"] for lock in renewed} == {"task-001", "task-002"}
     assert shop.renewals() == 1
-    for tree in trees:
-        beating = shop.beating(tree, "--every", "10m")
-        until(lambda beating=beating: "renewed task-002" in beating.err.read_text())
+    both = [shop.beating(tree, "--every", "10m") for tree in trees]
+    until(lambda: all("renewed task-002" in one.err.read_text() for one in both))
     quiet = [pw("hook", "beat", "500", cwd=tree, check=0).data["quiet"] for tree in trees]
     assert quiet == [True, True]
     assert shop.renewals() <= 2
