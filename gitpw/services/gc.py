@@ -51,7 +51,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
         branches=_branches(ctx, dry_run=dry_run),
-        left=[str(one) for one in _left(ctx, expired.tasks)],
+        left=[] if dry_run else [str(one) for one in _left(ctx, expired.tasks)],
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
         waits=list(expired.detail.get("waits", ())),
     )
