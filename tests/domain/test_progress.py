@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -222,6 +223,8 @@ def test_few_durations_are_kept(spans: list[tuple[int, int]]) -> None:
     assert len(found.seconds) <= REMEMBERED
     assert all(one > 0 for one in found.seconds)
     assert found.and_one(None, NOON) == found
+    if found.seconds:
+        assert found.median.total_seconds() == median(found.seconds)
 
 
 def working() -> State:
