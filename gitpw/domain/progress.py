@@ -126,7 +126,7 @@ class Durations(Record):
 
     @property
     def median(self) -> timedelta:
-        """The middle one; there is at least one. (The module `statistics` costs 10 ms to import.)"""
+        """The middle one, where there is one at all; the module `statistics` would cost 10 ms to import."""
         ordered, last = sorted(self.seconds), len(self.seconds) - 1
         return timedelta(seconds=(ordered[last // 2] + ordered[(last + 1) // 2]) / 2)
 
