@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,12 +16,15 @@ from gitpw.errors import PwError
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
     from gitpw.adapters.server import ServerHooks
+    from gitpw.adapters.signing import GitSigning
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
+    from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.ledger.store import Store
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context, Workshop
+    from gitpw.services.ports import Clock, Context, Traces, Workshop
 
 T = TypeVar("T")
 
@@ -66,7 +70,12 @@ def open_context(
 
 
 def find_span(
-    *, directory: str | None, base: str | None, head: str | None, branch: str | None
+    *,
+    directory: str | None,
+    base: str | None,
+    head: str | None,
+    branch: str | None,
+    tell: Callable[[str], None],
 ) -> tuple[GitCommits, Span, Policy] | None:
     """The commits that a check is about, and the rules that they are judged by; None where there are none.
 
@@ -77,7 +86,7 @@ def find_span(
     from gitpw.adapters.span import Finder
 
     repo = GitRepo.discover(directory)
-    found = Finder(repo, _remote(repo, None), detect(os.environ)).find(base, head, branch)
+    found = Finder(repo, _remote(repo, None), detect(os.environ), tell).find(base, head, branch)
     return None if found is None else (GitCommits(repo), *found)
 
 
@@ -101,6 +110,7 @@ def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
         repo=repo,
         clock=SystemClock(),
         policy_at=policy_at,
+        signatures=lambda: _signing(repo, Path(repo.common_dir, "pw")),
         tell=tell,
     )
 
@@ -164,11 +174,11 @@ def _assembled(
     from gitpw.adapters.provision import GitProvision
     from gitpw.adapters.reports import HeldBack
     from gitpw.adapters.rules import GitRules
+    from gitpw.adapters.traces import GitTraces
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
-    from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
@@ -184,29 +194,39 @@ def _assembled(
         given=worker, environment=os.environ, own=linked, config=repo.config, host=host
     )
     folder = Path(repo.common_dir, "pw")
-    journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
     at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
-    local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
+    traces = GitTraces(repo.common_dir, repo.git_dir)
+    keys = partial(_signing, repo, folder)
+    ledger_in = partial(
+        _ledger,
+        journal=Journal(folder / "journal"),
+        clock=clock,
+        expected=policy.ledger,
+        traces=traces,
+        keys=keys,
+        dry_run=dry_run,
+        tell=tell,
+    )
+    local = ledger_in(mine)
     far = None
     if chosen is not None and (beginning or not at_home):
         far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
         far.opened = early if chosen == likely else None
     elif chosen is not None:
         tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
-    ledger = (
-        local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
-    )
+    ledger = local if far is None else ledger_in(far)
     ledger.outbox = HeldBack(repo.git_dir, repo.common_dir)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
         repo=repo,
         checkout=checkout,
+        traces=traces,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
         reports=ledger.outbox,
         conflicts=GitConflicts(repo),
@@ -216,7 +236,7 @@ def _assembled(
         files=OwnFiles(repo, folder, policy, far),
         modes=lambda path: modes_of(repo, path),
         policy=policy,
-        rules=GitRules(repo, far, folder),
+        rules=GitRules(repo, far, folder, tell),
         clock=clock,
         me=Author(worker=me, type=kind, name=name, host=host, place=checkout.place()),
         remote=chosen if far is not None else None,
@@ -229,6 +249,34 @@ def _assembled(
         faults=faults or {},
         far=far,
         workshop=lambda: _workshop(repo),
+        keys=keys,
+    )
+
+
+def _ledger(
+    store: Store,
+    *,
+    journal: Journal,
+    clock: Clock,
+    expected: str | None,
+    traces: Traces,
+    keys: Callable[[], GitSigning],
+    dry_run: bool,
+    tell: Callable[[str], None],
+) -> Ledger:
+    """The ledger in a store; with what is asked of it go the asker's claims on this machine."""
+    from gitpw.domain.presence import along
+    from gitpw.ledger.ledger import Ledger
+
+    return Ledger(
+        store,
+        journal,
+        clock.now,
+        expected=expected,
+        dry_run=dry_run,
+        along=lambda board, author: along(board, traces.all(), author.worker, clock.now()),
+        signatures=keys,
+        tell=tell,
     )
 
 
@@ -241,6 +289,13 @@ def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, 
             raise
         faults[name] = error
         return otherwise
+
+
+def _signing(repo: GitRepo, folder: Path) -> GitSigning:
+    """What signs and verifies, imported where something is signed."""
+    from gitpw.adapters.signing import GitSigning
+
+    return GitSigning(repo.config, os.environ, folder)
 
 
 def _workshop(repo: GitRepo) -> Workshop:

@@ -180,7 +180,7 @@ class GitRepo:
 
     def default_branch(self, remote: str | None) -> str:
         """The branch that the remote's HEAD names; else main, master, the current one, or main after all."""
-        return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", self.default_refs(remote)[-1])
+        return short_name(self.default_refs(remote)[-1], remote)
 
     def default_refs(self, remote: str | None) -> list[str]:
         """The refs that lead to the default branch: those looked for in vain, a symbolic one, the branch's at last."""
@@ -597,6 +597,11 @@ def changes(
     if done.status or done.late:
         raise FailedError(f"git status failed in {root}: {complaint(done.err)}")
     return [entry[3:] for entry in os.fsdecode(done.out).split("\0") if entry]
+
+
+def short_name(ref: str, remote: str | None) -> str:
+    """The name of a branch, here or on the remote."""
+    return re.sub(rf"^refs/(heads|remotes/{re.escape(remote or '')})/", "", ref)
 
 
 def patient(attempt: Callable[[], Finished]) -> Finished:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from gitpw.adapters.git import GitRepo
+from gitpw.adapters.git import GitRepo, short_name
 from gitpw.adapters.policy import NAME, load_policy, parse_policy
 from gitpw.adapters.sheet import holds, load_sheet, loose_ref, write_sheet
 from gitpw.domain.ids import duration
-from gitpw.domain.policy import Policy
+from gitpw.domain.policy import Policy, or_defaults
 from gitpw.domain.sheet import Asks, Origin, Sheet
+from gitpw.errors import ConfigError
 from gitpw.ledger.remote import RemoteStore
 
 
@@ -33,16 +34,27 @@ class Found(NamedTuple):
 class GitRules:
     """The rules in force in one repository."""
 
-    def __init__(self, repo: GitRepo, far: RemoteStore | None, folder: Path) -> None:
+    def __init__(
+        self, repo: GitRepo, far: RemoteStore | None, folder: Path, tell: Callable[[str], None]
+    ) -> None:
         """`folder` is ours, `<common git dir>/pw`; `far` is the ledger on a remote, if that is where it is."""
         self._repo = repo
         self._far = far
         self._remote = None if far is None else far.remote
         self._folder = folder
+        self._tell = tell
 
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
         return self._found.policy
+
+    def lenient(self) -> Policy:
+        """Those to judge by: where they can't be read, the ones that hold without a file, and that is told once."""
+        return self._lenient
+
+    def base(self) -> str:
+        """The name of the base branch: what they say, else the remote's default branch."""
+        return self._lenient.merge.base or short_name(self._leading[-1], self._remote)
 
     def lockable(self) -> bool:
         """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
@@ -56,11 +68,17 @@ class GitRules:
         return self._found.origin is Origin.BASE
 
     def publish(self) -> None:
-        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+        """Write the rules down for the hooks, that need no Python where nobody holds anything.
+
+        Where they can't be read, hooks ask for them each time.
+        """
         if not self._folder.is_dir():
             return
+        try:
+            found = self._found
+        except ConfigError:
+            return
         there = self._there()
-        found = self._found
         guarding = found.policy.policy
         asks = Asks.NOBODY if self._remote is None else Asks.PATH if there else Asks.NETWORK
         sheet = Sheet(
@@ -81,7 +99,7 @@ class GitRules:
 
     @cached_property
     def _found(self) -> Found:
-        refs = self._repo.default_refs(self._remote)
+        refs = self._leading
         found = self._on_base(refs)
         if found is not None and found.merge.base is not None:
             # The base branch may name another one as the base.
@@ -93,6 +111,14 @@ class GitRules:
         lies = os.path.lexists(self._file)
         policy = load_policy(str(self._file.parent))
         return Found(policy, Origin.FILE if lies else Origin.DEFAULTS, tuple(refs))
+
+    @cached_property
+    def _lenient(self) -> Policy:
+        return or_defaults(self.policy, self._tell)
+
+    @cached_property
+    def _leading(self) -> list[str]:
+        return self._repo.default_refs(self._remote)
 
     @property
     def _file(self) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gitpw.adapters.ci import Asked, Ci
 from gitpw.adapters.commits import GitCommits
 from gitpw.adapters.git import GitRepo
 from gitpw.adapters.policy import NAME, parse_policy
-from gitpw.domain.policy import Policy
+from gitpw.domain.policy import Policy, or_defaults
 from gitpw.domain.review import UNGUARDED, Span
 from gitpw.errors import InvalidError
 
@@ -26,8 +27,9 @@ class Found(NamedTuple):
 class Finder:
     """Looks for commits in one clone; what is missing is fetched from `remote` where CI made the clone."""
 
-    def __init__(self, repo: GitRepo, remote: str | None, ci: Ci | None) -> None:
+    def __init__(self, repo: GitRepo, remote: str | None, ci: Ci | None, tell: Callable[[str], None]) -> None:
         self._repo = repo
+        self._tell = tell
         self._remote = remote
         self._ci = ci
         self._commits = GitCommits(repo)
@@ -53,14 +55,14 @@ class Finder:
         here = tip == self._repo.resolve("HEAD")
         span = Span(tip, before, named, base or target, landed, here, rules)
         self._make_whole(span)
-        return Found(span, UNGUARDED if rules is None else policy_at(self._repo, rules))
+        return Found(span, UNGUARDED if rules is None else self._policy(rules))
 
     def _ledgers_remote(self) -> str | None:
         """The remote that the rules name, where several are there: a fork's clone is compared with what it forked."""
         if self._repo.config("pw.remote") is not None or len(self._repo.remotes()) < 2:  # noqa: PLR2004
             return self._remote
         tip = self._tip(self._repo.default_branch(self._remote))
-        named = policy_at(self._repo, tip).remote if tip is not None else None
+        named = self._policy(tip).remote if tip is not None else None
         return named if named in self._repo.remotes() else self._remote
 
     def _head(self, name: str) -> str | None:
@@ -120,7 +122,7 @@ class Finder:
         """The base branch: the repository's main one, or the one that this names in its rules."""
         main = default or self._repo.default_branch(self._remote)
         tip = self._tip(main)
-        return (policy_at(self._repo, tip).merge.base if tip else None) or main
+        return (self._policy(tip).merge.base if tip else None) or main
 
     def _branch_named(self, head: str) -> str | None:
         """The branch that a person names as the head, if it is one, here or on the remote."""
@@ -169,6 +171,9 @@ class Finder:
             timeout=FETCH_TIMEOUT,
         )
         return self._repo.resolve(name) if done.status == 0 else None
+
+    def _policy(self, commit: str) -> Policy:
+        return or_defaults(lambda: policy_at(self._repo, commit), self._tell)
 
     def _advice(self, otherwise: str) -> str:
         return otherwise if self._ci is None else self._ci.advice

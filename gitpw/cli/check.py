@@ -59,7 +59,7 @@ def check(
     from gitpw.app import find_span
     from gitpw.services.check import check as run
 
-    found = find_span(directory=session.directory, base=base, head=head, branch=branch)
+    found = find_span(directory=session.directory, base=base, head=head, branch=branch, tell=session.complain)
     if found is None:
         session.answer({"commits": 0, "violations": [], "warnings": []}, "there is nothing to check")
         return

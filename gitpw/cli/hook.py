@@ -14,7 +14,7 @@ from gitpw.errors import UsageError
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
     from gitpw.services.gate import Update
-    from gitpw.services.ports import Repo
+    from gitpw.services.ports import Context, Repo
 
 
 CHAINED_ONLY = "GITPW_CHAINED_ONLY"
@@ -26,12 +26,20 @@ def hook() -> None:
     """Run one of our hooks; git calls it."""
 
 
+def _opened(session: Session) -> Context:
+    """What a hook needs. Rules in this checkout that can't be read stop nobody: those in force are the base branch's."""
+    context = session.open(need_ledger=False, lenient=True)
+    if "store" in context.faults:
+        raise context.faults["store"]
+    return context
+
+
 @hook.command("pre-commit", "git pw hook pre-commit")
 def pre_commit(session: Session) -> None:
     """Refuse to commit what someone else holds."""
     from gitpw.services.guard import pre_commit as run
 
-    run(session.open(need_ledger=False))
+    run(_opened(session))
     session.answer({})
 
 
@@ -49,7 +57,7 @@ def pre_push(session: Session, remote: str | None, url: str | None) -> None:
     if remote is None and "PRE_COMMIT" not in os.environ:
         raise UsageError("which remote is pushed to?", hint="git pw hook pre-push REMOTE URL < LINES")
     if remote is not None and CHAINED_ONLY not in os.environ:
-        context = session.open(need_ledger=False)
+        context = _opened(session)
         url = url or os.environ.get("PRE_COMMIT_REMOTE_URL", remote)
         lines = _lines() or _framework_line(context.repo)
         if not lines and context.repo.resolve("HEAD") and context.repo.new_commits(["HEAD"], remote, ()):
@@ -131,7 +139,7 @@ def post_commit(session: Session) -> None:
     """Take note of a commit: it is a sign of life."""
     from gitpw.services.guard import post_commit as run
 
-    run(session.open(need_ledger=False))
+    run(_opened(session))
     session.answer({})
 
 
@@ -153,8 +161,17 @@ def _protect(session: Session, _words: tuple[str, ...]) -> None:
     """What git says of the checkout or the merge doesn't matter here."""
     from gitpw.services.protect import protect
 
-    protect(session.open(need_ledger=False))
+    protect(_opened(session))
     session.answer({})
+
+
+@hook.command("beat", "git pw hook beat 270")
+@click.argument("older", type=int)
+def beat(session: Session, older: int) -> None:
+    """Renew the leases of this machine, unless each was renewed within so many seconds."""
+    from gitpw.cli.heartbeat import beat as run
+
+    run(session, older)
 
 
 @hook.command("refresh", "git pw hook refresh")
@@ -162,5 +179,5 @@ def refresh(session: Session) -> None:
     """Bring the local snapshot of the locks up to date."""
     from gitpw.services.guard import refresh as run
 
-    run(session.open(need_ledger=False))
+    run(_opened(session))
     session.answer({})

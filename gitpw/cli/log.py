@@ -36,7 +36,7 @@ def log(
 ) -> None:
     """Show who did what and when, newest last.
 
-    Reaches back to when this clone joined, with --all to the beginning.
+    Reaches back to when this clone joined, with --all to the beginning. With -v it says which operations are signed.
     """
     if follow and session.json:
         raise UsageError(
@@ -45,7 +45,7 @@ def log(
     name, who = maybe_task(task), None if worker is None else a_worker(worker)
     after = None if since is None else a_duration(since, "--since")
     events = _events(session, name, who, since=after, everything=everything)
-    lines = [_told(event) for event in events]
+    lines = [_told(event, session) for event in events]
     if not follow:
         session.answer({"events": [_data(event) for event in events]}, *lines)
         return
@@ -78,7 +78,7 @@ def _follow(session: Session, task: TaskId | None, worker: WorkerId | None, last
         except OfflineError as error:
             session.note(f"{error.message}; trying again")
             events = []
-        session.answer({}, *(_told(event) for event in events))
+        session.answer({}, *(_told(event, session) for event in events))
         last = max([last, *(event.counter for event in events)])
         pause = PAUSES[0] if events else min(pause * 1.5, longest)
 
@@ -92,9 +92,13 @@ def _data(event: Event) -> dict[str, object]:
         "verb": event.verb,
         "taskId": event.task_id,
         "detail": event.detail,
+        **({"signature": event.signature} if event.signature is not None else {}),
     }
 
 
-def _told(event: Event) -> str:
+def _told(event: Event, session: Session) -> str:
     """One line; a commit's subject ends with the worker, which stands in front here."""
-    return f"{local(event.at)}  {event.worker_id}  {event.subject.removesuffix(f' ({event.worker_id})')}"
+    signed = f"  {event.signature or 'unsigned'}" if session.verbose else ""
+    return (
+        f"{local(event.at)}{signed}  {event.worker_id}  {event.subject.removesuffix(f' ({event.worker_id})')}"
+    )

@@ -200,6 +200,7 @@ def show(session: Session, task_id: str) -> None:
         "retryAt": shown.task.retry_at,
         "needsPerson": shown.task.needs_person,
         "timeLimit": shown.time_limit,
+        "left": shown.left,
         "asOf": shown.as_of,
     }
     session.aged(shown.as_of, context)
@@ -232,6 +233,8 @@ def _told(shown: Shown, now: datetime) -> list[str]:
         "failure": one.failure
         and (f"{one.failure} ({one.failure_kind})" if one.failure_kind else one.failure),
         "attempts": one.attempts,
+        "left": str(shown.left[-1]) if shown.left else None,
+        "before": "; ".join(map(str, shown.left[:-1])),
         "created": local(one.created_at),
         "claimed": one.claimed_at and local(one.claimed_at),
         "completed": one.completed_at and local(one.completed_at),

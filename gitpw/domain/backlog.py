@@ -10,6 +10,7 @@ from gitpw.domain.grant import (
     blocked_by,
     end,
     freshened,
+    left_by,
     make_way,
     mine,
     returned,
@@ -35,6 +36,7 @@ from gitpw.domain.operation import (
     Start,
 )
 from gitpw.domain.planning import complete_wholes, lift
+from gitpw.domain.presence import is_due
 from gitpw.domain.task import MOVES, Task, TaskStatus
 
 
@@ -103,7 +105,7 @@ def start(board: Board, operation: Operation, request: Start) -> Outcome:
         return Refused(
             code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
         )
-    if task.status is TaskStatus.IN_PROGRESS:
+    if task.status is TaskStatus.IN_PROGRESS and not is_due(claim, operation.at):
         return Done(tasks=(task.id,), claim=claim.id, token=claim.token, changed=False)
     return _begun(board, operation, task, claim)
 
@@ -166,6 +168,7 @@ def push(board: Board, operation: Operation, request: Push) -> Outcome:
         return Refused(
             code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
         )
+    claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     begun = _begun(board, operation, task, claim)
     return (
         begun
@@ -205,6 +208,8 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
     if entry is None and task.completed_at is None:
         finished = board.durations(task.type).and_one(task.claimed_at, operation.at)
         board.put_durations(task.type, finished)
+    if request.head is not None:
+        claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     queued(board, operation, task, claim)
     if not request.queue:
         landed_task(board, operation, task.id, "completed", None)
@@ -279,7 +284,7 @@ def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
     end(board, operation, claim, "failed")
     board.drop_progress(task.id)
     _unqueue(board, task.id)
-    done = failed(task, request.kind, request.reason, operation.at)
+    done = failed(left_by(task, claim, operation, "failed"), request.kind, request.reason, operation.at)
     board.put_task(done)
     detail = {"reason": request.reason, "files": _files(claim), "worker": claim.worker, **told(done)}
     return Done(tasks=(task.id,), detail=detail)
@@ -298,7 +303,7 @@ def release(board: Board, operation: Operation, request: Release) -> Outcome:
             hint="'git pw unlock --force --reason …' takes it out",
         )
     end(board, operation, claim, "released")
-    returned(board, board.task(task.id) or task)
+    returned(board, left_by(board.task(task.id) or task, claim, operation, "released"))
     return Done(tasks=(task.id,), detail={"files": _files(claim), "token": claim.token})
 
 

@@ -7,6 +7,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     settings                        what decides a grant
     tasks/ID  workers/ID  claims/ID  progress/TASK
     durations/TYPE                  how long the last finished tasks took
+    signers/WORKER                  the public key that a worker signs with
     ended/CLAIM                     what became of a claim that is no more
     dependents/TASK/DEPENDENT       who waits for whom
     children/TASK/PART  relatives/TASK/OTHER  findings/TASK/FOUND      what else ties tasks together
@@ -52,6 +53,7 @@ from gitpw.domain.progress import Durations, Progress
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.resource import C, Covered, File, Glob, Path, Resource, folded, overlap, resource
 from gitpw.domain.settings import Settings
+from gitpw.domain.signing import SigningKey
 from gitpw.domain.task import Task, TaskStatus, TaskType
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError, InvalidError
@@ -512,6 +514,24 @@ class Board:
         """Forget a worker."""
         self._store(("workers", worker), None)
 
+    # keys
+
+    def signer(self, worker: WorkerId) -> SigningKey | None:
+        """The public key that a worker signs with."""
+        return self._record(SigningKey, ("signers", worker))
+
+    def signers(self) -> dict[WorkerId, SigningKey]:
+        """All of them: reads the whole table."""
+        names = map(WorkerId, self.names(("signers",)))
+        return {name: key for name in names if (key := self.signer(name)) is not None}
+
+    def put_signer(self, worker: WorkerId, key: SigningKey | None) -> None:
+        """Register a worker's key, or forget it."""
+        if key is None:
+            self._store(("signers", worker), None)
+        else:
+            self._put(("signers", worker), key)
+
     # claims and locks
 
     def claim(self, claim: ClaimId) -> Claim | None:
@@ -718,6 +738,7 @@ class Board:
             "progress": Progress,
             "queue": Merge,
             "ended": Ended,
+            "signers": SigningKey,
         }
         for table, kind in kinds.items():
             for name in self.names((table,)):

@@ -13,13 +13,13 @@ from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
 from gitpw.domain.lock import (
+    GIVEN_BACK,
     Claim,
     Ended,
     Held,
     Lease,
     Mode,
     ended,
-    fresh,
     implausible,
     merged_locks,
     overdue,
@@ -29,6 +29,7 @@ from gitpw.domain.operation import (
     Done,
     Expire,
     Lock,
+    Mine,
     OfTask,
     Operation,
     Outcome,
@@ -37,12 +38,13 @@ from gitpw.domain.operation import (
     Suspect,
     Unlock,
 )
+from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
-from gitpw.domain.task import Task, TaskStatus
-from gitpw.domain.worker import Worker, WorkerMetadata
+from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, commit_name, is_branch
+from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
 from gitpw.errors import InvalidError
 
-EXPIRED = "expired"
+EXPIRED, TAKEN_OVER = "expired", "taken over"
 """How a claim ended that nobody renewed."""
 
 
@@ -185,7 +187,7 @@ def enlisted(board: Board, operation: Operation) -> Worker:
 def make_way(board: Board, operation: Operation, found: Sweep) -> None:
     """End the claims that a new one absorbs or takes over."""
     for claim in found.taken_over:
-        void(board, operation, claim, "taken over")
+        void(board, operation, claim, TAKEN_OVER)
     for claim in found.absorbed:
         end(board, operation, claim, "absorbed")
 
@@ -212,16 +214,44 @@ def end(board: Board, operation: Operation, claim: Claim, how: str) -> None:
 def void(board: Board, operation: Operation, claim: Claim, how: str) -> None:
     """A claim was lost: all its locks are free and its task stands in line again, its branch still named.
 
-    One whose lease ran out counts as a failure of its task, and one too many of them needs a person.
+    One whose lease ran out counts as a failure of its task, and one too many of them needs a person. A worker that
+    has lost all that it held so is offline until it is heard of.
     """
     task = None if claim.task is None else board.task(claim.task)
     end(board, operation, claim, how)
+    worker = board.worker(claim.worker)
+    if how in {EXPIRED, TAKEN_OVER} and worker is not None and not worker.current_tasks:
+        board.put_worker(worker.but(status=WorkerStatus.OFFLINE))
     if task is None:
         return
+    task = left_by(task, claim, operation, how)
     hopeless = failure.lost(task, claim.worker, operation.at) if how == EXPIRED else None
     returned(board, task.but(attempts=task.attempts + (how == EXPIRED)))
     if hopeless is not None:
         board.put_task(hopeless)
+
+
+def left_by(task: Task, claim: Claim, operation: Operation, how: str) -> Task:
+    """The task with what its holder leaves behind, so that the next one can be told.
+
+    Who gives a task back without a commit leaves nothing; of who is lost nobody knows that.
+    """
+    head = None if claim.head == task.base else commit_name(claim.head)
+    gave_back = how in GIVEN_BACK
+    branch = claim.pushed_to or claim.branch
+    if branch is None or not is_branch(branch) or (gave_back and head is None):
+        return task
+    left = Left(
+        worker=claim.worker,
+        branch=branch,
+        head=head,
+        pushed=commit_name(claim.pushed),
+        host=claim.lease.host,
+        how=how,
+        at=operation.at,
+    )
+    kept = [one for one in task.left if (one.worker, one.branch) != (left.worker, left.branch)]
+    return task.but(left=(*kept, left)[-MOST_LEFT:])
 
 
 def returned(board: Board, task: Task) -> None:
@@ -394,20 +424,46 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
         claim = board.claim(mine.claim)
         if claim is None or claim.token != mine.token:
             lost_claims.append(mine.claim)
-            continue
-        kept.append(claim.id)
-        if not claim.queued:
-            board.put_claim(claim.but(lease=new_lease(board, operation, claim.lease.duration)))
+        else:
+            kept.append(claim.but(head=mine.head or claim.head))
     if not kept and lost_claims:
         return lost(board, operation.author.worker, lost_claims[0], None)
-    return Done(changed=bool(kept), detail={"renewed": kept, "lost": lost_claims})
+    older = request.older
+    late = older is None or not all(is_young(claim, operation.at, older) for claim in kept)
+    for claim in kept if late else ():
+        if not claim.queued:
+            board.put_claim(claim.but(lease=new_lease(board, operation, claim.lease.duration)))
+    detail = {"renewed": [claim.id for claim in kept], "lost": lost_claims}
+    return Done(changed=bool(kept) and late, detail=detail)
 
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
     """The claim with a new lease if less than half of the old one is left, or somebody thinks that it is over."""
-    if claim.queued or fresh(claim.lease, operation.at):
+    if not is_due(claim, operation.at):
         return claim
     return claim.but(lease=new_lease(board, operation, claim.lease.duration))
+
+
+def placed(board: Board, operation: Operation) -> None:
+    """Note where the work stands on those claims of the asker that go along with an operation."""
+    for claim, mine in _along(board, operation):
+        if mine.head is not None and mine.head != claim.head:
+            board.put_claim(claim.but(head=mine.head))
+
+
+def carried(board: Board, operation: Operation) -> None:
+    """Renew those leases of the asker's claims that go along with an operation and for which it is time."""
+    for claim, _ in _along(board, operation):
+        fresh = freshened(board, operation, claim)
+        if fresh is not claim:
+            board.put_claim(fresh)
+
+
+def _along(board: Board, operation: Operation) -> Iterator[tuple[Claim, Mine]]:
+    for mine in operation.along:
+        claim = board.claim(mine.claim)
+        if claim is not None and claim.token == mine.token and claim.worker == operation.author.worker:
+            yield claim, mine
 
 
 def suspect(board: Board, operation: Operation, request: Suspect) -> Outcome:
@@ -460,12 +516,17 @@ def lost(board: Board, asker: WorkerId, claim: ClaimId | None, task: TaskId | No
         happened = "ran out and was ended" if how == "expired" else f"was {how}"
         by = "you" if ending.by == asker else ending.by
         story = f"{what} {happened} by {by} at {isoformat(ending.at)}{f' ({reason})' if reason else ''}"
-    return Refused(
-        code="stale",
-        message=story,
-        hint="stop working on it: your commits and files are kept; 'git pw claim' asks for it again",
-        data={"taskId": named},
-    )
+    return Refused(code="stale", message=story, hint=_way_on(board, asker, named), data={"taskId": named})
+
+
+def _way_on(board: Board, asker: WorkerId, name: TaskId | None) -> str:
+    """What a former holder is to do: its work is kept, and where."""
+    task = None if name is None else board.task(name)
+    left = [] if task is None else [one.branch for one in task.left if one.worker == asker]
+    kept = f"your work is kept on branch {left[-1]}" if left else "your commits and files are kept"
+    if task is not None and task.assigned_to not in {None, asker}:
+        return f"stop working on it: {kept}; {task.assigned_to} works on it now"
+    return f"stop working on it: {kept}; 'git pw claim' asks for it again"
 
 
 def mine(board: Board, operation: Operation, request: OfTask) -> tuple[Task, Claim] | Refused:

@@ -52,7 +52,8 @@ class Lease(Record):
 class Claim(Record):
     """A grant: its task or none, its locks, one lease and one token.
 
-    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire.
+    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire. `head`
+    is the last commit of its work that is known, `pushed` the one that is known to be on the remote, as branch `pushed_to`.
     """
 
     id: ClaimId
@@ -67,6 +68,9 @@ class Claim(Record):
     queued: bool = False
     place: str = ""
     reason: str | None = None
+    head: str | None = None
+    pushed: str | None = None
+    pushed_to: str | None = None
 
     def mode(self, resource: str) -> Mode | None:
         """How this claim holds exactly that resource."""

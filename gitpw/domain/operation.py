@@ -12,7 +12,8 @@ from gitpw.domain.merge import MergeState
 from gitpw.domain.progress import Said
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import FailureKind, TaskType
+from gitpw.domain.signing import SigningKey
+from gitpw.domain.task import COMMIT, FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
 VERSION = 1
@@ -162,17 +163,22 @@ class Unlock(Record):
 
 
 class Mine(Record):
-    """A claim as its holder knows it."""
+    """A claim as its holder knows it, and where its work stands."""
 
     claim: ClaimId
     token: int
+    head: str | None = Field(default=None, pattern=COMMIT)
 
 
 class Renew(Record):
-    """Begin the leases anew; those that were lost are named in the answer."""
+    """Begin the leases anew; those that were lost are named in the answer.
+
+    With `older`, only if one of them was last renewed longer ago than so many seconds.
+    """
 
     verb: Literal["renew"] = "renew"
     claims: tuple[Mine, ...]
+    older: int | None = Field(default=None, ge=0)
 
 
 class Suspect(Record):
@@ -387,7 +393,10 @@ class Resume(Record):
 
 
 class Register(Record):
-    """A worker introduces itself, or changes what is known of it."""
+    """A worker introduces itself, or changes what is known of it.
+
+    `force` is for an administrator who replaces a key that its worker has lost.
+    """
 
     verb: Literal["register"] = "register"
     id: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -397,6 +406,9 @@ class Register(Record):
     max_concurrent_tasks: int | None = Field(default=None, ge=1, le=1_000)
     github_username: str | None = None
     agent_type: AgentType | None = None
+    signing_key: SigningKey | None = None
+    force: bool = False
+    reason: str | None = Field(default=None, max_length=1_000)
 
 
 class Unregister(Record):
@@ -404,6 +416,17 @@ class Unregister(Record):
 
     verb: Literal["unregister"] = "unregister"
     id: WorkerId
+
+
+class Signing(Record):
+    """From now on every operation must be signed, or none need be.
+
+    `administrators` are those from now on; where none are named, those of before, or at first whoever asks.
+    """
+
+    verb: Literal["signing"] = "signing"
+    on: bool
+    administrators: tuple[WorkerId, ...] = Field(default=(), max_length=100)
 
 
 Request = (
@@ -432,6 +455,7 @@ Request = (
     | Resume
     | Retry
     | SendBack
+    | Signing
     | Split
     | Start
     | Stop
@@ -456,6 +480,8 @@ class Author(Record):
 class Operation(Record):
     """A request at a moment; `seen` is the counter of the state it was decided on.
 
+    `along` are claims of the asker that go on with it: their leases are renewed where it is time, and where their
+    work stands is noted.
     `said` is what was said of progress meanwhile and goes with it, if there is something.
     """
 
@@ -465,15 +491,14 @@ class Operation(Record):
     seen: int = Field(ge=0)
     at: Instant
     request: Annotated[Request, Field(discriminator="verb")]
+    along: tuple[Mine, ...] = ()
     said: tuple[Said, ...] = Field(default=(), max_length=MOST_SAID)
 
     @model_serializer(mode="wrap")
     def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Nothing of what wasn't said: an operation reads as it always did."""
+        """Nothing of what doesn't go along: an operation reads as it always did."""
         data: dict[str, Any] = handler(self)
-        if not self.said:
-            data.pop("said", None)
-        return data
+        return {name: value for name, value in data.items() if value or name not in {"said", "along"}}
 
 
 class Done(Record):

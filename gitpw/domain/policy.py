@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from gitpw.domain.ids import duration
 from gitpw.domain.resource import resource
 from gitpw.domain.task import TaskType, is_branch
-from gitpw.errors import InvalidError, PwError
+from gitpw.errors import ConfigError, InvalidError, PwError
 
 CRITICAL = (
     "**/package.json",
@@ -185,3 +185,15 @@ class Policy(Section):
     agent: Agent = Agent()
     github: GitHub = GitHub()
     notify: Notify = Notify()
+
+
+def or_defaults(read: Callable[[], Policy], tell: Callable[[str], None]) -> Policy:
+    """Rules to judge by; where they can't be read, those that hold without a file, and that is told.
+
+    Refused for this, nobody could ever commit or push what puts it right.
+    """
+    try:
+        return read()
+    except ConfigError as error:
+        tell(f"{error.message}: judged by the rules that hold without it")
+        return Policy()

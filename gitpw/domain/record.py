@@ -60,6 +60,7 @@ class Record(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+        defer_build=True,
     )
 
     def to_json(self) -> bytes:

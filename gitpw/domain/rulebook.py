@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, grant, merging, planning, roster, schedule
+from gitpw.domain import backlog, custody, grant, merging, planning, roster, schedule
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
@@ -39,6 +39,7 @@ from gitpw.domain.operation import (
     Resume,
     Retry,
     SendBack,
+    Signing,
     Split,
     Start,
     Stop,
@@ -48,6 +49,7 @@ from gitpw.domain.operation import (
     Unregister,
     Withdraw,
 )
+from gitpw.domain.worker import WorkerStatus
 
 LEAP = 1_000_000
 """How far a restored ledger's counter jumps, so that no token comes twice."""
@@ -101,6 +103,7 @@ RULES: Mapping[type, Rule] = {
     Resume: merging.resume,
     Retry: backlog.retry,
     SendBack: merging.send_back,
+    Signing: roster.signing,
     Split: planning.split,
     Start: backlog.start,
     Stop: merging.pause,
@@ -132,9 +135,14 @@ def apply(board: Board, operation: Operation) -> Outcome:
             return Refused(code="contended", message="that was decided too long ago", hint="try again")
     elif not isinstance(operation.request, Begin):
         return Refused(code="invalid", message="there is no ledger yet", hint="git pw init")
+    key = custody.required(board, operation)
+    if isinstance(key, Refused):
+        return key
     backlog.hear(board, operation)
+    grant.placed(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:
+        grant.carried(board, operation)
         _active(board, operation)
         board.close(operation, outcome)
     return outcome
@@ -143,5 +151,7 @@ def apply(board: Board, operation: Operation) -> Outcome:
 def _active(board: Board, operation: Operation) -> None:
     """Note that the asker was heard of, if it is registered."""
     worker = board.worker(operation.author.worker)
+    if worker is not None and worker.status is WorkerStatus.OFFLINE:
+        worker = worker.occupied(worker.current_tasks)
     if worker is not None:
         board.put_worker(worker.but(last_activity=operation.at))

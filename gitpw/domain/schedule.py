@@ -8,6 +8,7 @@ from gitpw.domain.aging import overtake, pass_over, seated
 from gitpw.domain.board import Board
 from gitpw.domain.grant import (
     EXPIRED,
+    TAKEN_OVER,
     Conflict,
     Sweep,
     blocked_by,
@@ -60,7 +61,7 @@ def _take_named(board: Board, operation: Operation, request: Take, name: TaskId)
         if not may_take_over(board, claim, operation):
             path = claim.locks[0].resource if claim.locks else None
             return held_by(operation, claim, path, task.id)
-        void(board, operation, claim, "taken over")
+        void(board, operation, claim, TAKEN_OVER)
     retry_due(board, operation.at)
     task = board.task(name) or task
     worker = enlisted(board, operation)
@@ -168,9 +169,7 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
     make_way(board, operation, found)
     task = board.task(task.id) or task
     worker = enlisted(board, operation)
-    named = branch_name(request.branch, task)
-    kept = task.metadata.branch_name
-    branch = kept if kept and task.base and is_branch(kept) else named if is_branch(named) else task.id
+    branch = _branch(task, worker, request.branch)
     overtake(board, operation, task)
     claim = new_claim(board, operation, worker, found.locks, request.lease).but(task=task.id, branch=branch)
     board.put_claim(claim)
@@ -188,6 +187,16 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
     )
     board.put_worker(worker.occupied((*worker.current_tasks, task.id)))
     return granted(claim)
+
+
+def _branch(task: Task, worker: Worker, template: str) -> str:
+    """The branch to work on: the worker's own of before, if it has left one; never one that another has left."""
+    own = [left.branch for left in task.left if left.worker == worker.id]
+    taken = {left.branch for left in task.left if left.worker != worker.id}
+    kept = [task.metadata.branch_name or ""] if task.base else []
+    named = branch_name(template, task)
+    wanted = [*own[-1:], *kept, named, f"{named}-{worker.id}", f"{task.id}-{worker.id}"]
+    return next((name for name in wanted if is_branch(name) and name not in taken), task.id)
 
 
 def _no_skill(worker: Worker, task: Task) -> Refused | None:

@@ -27,6 +27,7 @@ from gitpw.domain.operation import (
     Report,
     Restore,
     SendBack,
+    Signing,
     Split,
     Stop,
     Unlock,
@@ -104,6 +105,12 @@ def _renewed(_board: Board, request: Renew, _outcome: Done) -> str:
     return f"renew {len(request.claims)} {'lease' if len(request.claims) == 1 else 'leases'}"
 
 
+def _registered(_board: Board, request: Register, outcome: Done) -> str:
+    key = outcome.detail.get("signingKey")
+    force = f" by force: {request.reason}" if request.force and key else ""
+    return f"register {request.id}{f' with the signing key {key}' if key else ''}{force}"
+
+
 def _reported(board: Board, request: Report, _outcome: Done) -> str:
     progress = board.progress(request.task)
     far = f" {progress.percent_complete} %" if progress else ""
@@ -148,7 +155,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Land: _land,
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
     Merging: _merging,
-    Register: lambda _board, request, _: f"register {request.id}",
+    Register: _registered,
     Renew: _renewed,
     Report: _reported,
     Restore: lambda *_: "restore the ledger",
@@ -156,6 +163,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
         f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
     ),
     SendBack: _sent_back,
+    Signing: lambda _board, request, _: "sign operations" if request.on else "no longer sign operations",
     Stop: _paused,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",

@@ -9,8 +9,9 @@ from gitpw.domain.grant import lost
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, duration
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.merge import Merge
-from gitpw.domain.operation import Done, Outcome, Request
+from gitpw.domain.operation import Done, Outcome, Register, Request, Signing
 from gitpw.domain.resource import Glob, Path, resource
+from gitpw.domain.worker import WorkerType
 from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
 from gitpw.ledger.ledger import Answer, Settled
 from gitpw.ledger.store import Move
@@ -34,8 +35,28 @@ def ask(
 ) -> tuple[Done, Answer]:
     """Ask the ledger as me, after what earlier commands left open is settled; raises what is refused."""
     settle(ctx)
+    if ctx.policy.policy.signed and not ctx.dry_run and not isinstance(request, Register | Signing):
+        begin_signing(ctx)
     answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
     return granted(answer.outcome), answer
+
+
+def begin_signing(ctx: Context) -> None:
+    """Where the rules in force ask for signed operations and the ledger never has, let it ask from now on.
+
+    It is turned off by an administrator alone: rules are a file that whoever may push can change.
+    """
+    if ctx.ledger.board().settings.administrators or not ctx.rules.policy().policy.signed:
+        return
+    if ctx.ledger.fresh().settings.administrators:
+        return  # somebody else has just done so
+    if ctx.me.type is not WorkerType.HUMAN:
+        raise InvalidError(
+            "the rules ask for signed operations, and nobody has turned them on yet",
+            hint="a person does, who is then the administrator of keys: git pw signing on",
+        )
+    granted(ctx.ledger.transact(Signing(on=True), ctx.me).outcome)
+    ctx.tell(f"operations are signed from now on, as the rules say; {ctx.me.worker} administrates the keys")
 
 
 def entry_after(ctx: Context, request: Request, task: TaskId) -> Merge:

@@ -10,8 +10,8 @@ FETCH_TIMEOUT = 60.0
 
 
 def base_branch(ctx: Context) -> str:
-    """The name of the branch that work begins at and lands on."""
-    return ctx.policy.merge.base or ctx.repo.default_branch(ctx.remote)
+    """The name of the branch that work begins at and lands on, whatever a task's own branch says."""
+    return ctx.rules.base()
 
 
 def base(ctx: Context) -> str:
@@ -33,15 +33,19 @@ def base(ctx: Context) -> str:
     )
 
 
-def guarded_branch(ctx: Context) -> str:
-    """The base branch by the rules in force, whatever a task's own branch says."""
-    return ctx.rules.policy().merge.base or ctx.repo.default_branch(ctx.remote)
-
-
 def known_tip(ctx: Context) -> str | None:
     """The newest commit of the base branch that is known here, without asking; None where none is."""
     space = "heads" if ctx.remote is None else f"remotes/{ctx.remote}"
-    return ctx.repo.resolve(f"refs/{space}/{guarded_branch(ctx)}")
+    return ctx.repo.resolve(f"refs/{space}/{base_branch(ctx)}")
+
+
+def base_tip(ctx: Context) -> str | None:
+    """The same; where the remote's isn't known, this clone's own."""
+    name = base_branch(ctx)
+    local = f"refs/heads/{name}"
+    there = local if ctx.remote is None else f"refs/remotes/{ctx.remote}/{name}"
+    found = ctx.repo.tips([there, local])
+    return found.get(there) or found.get(local)
 
 
 def is_fresh(ctx: Context, remote: str, branch: str) -> bool:

@@ -12,7 +12,7 @@ from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.lock import Claim, Held
 from gitpw.domain.task import is_branch
 from gitpw.errors import FailedError
-from gitpw.services.base import base_branch
+from gitpw.services.base import base_branch, base_tip
 from gitpw.services.ports import Context, Fetch
 
 MOST = 100
@@ -104,15 +104,6 @@ def also_changed(ctx: Context, board: Board, branches: Sequence[Branch], locks: 
             whose = "your" if one.worker == ctx.me.worker else f"{one.worker}'s"
             notes.append(f"{shown(files)} also changed on {whose} branch {one.name} ({one.task})")
     return notes
-
-
-def base_tip(ctx: Context) -> str | None:
-    """The base branch as far as it is known here."""
-    name = base_branch(ctx)
-    local = f"refs/heads/{name}"
-    there = local if ctx.remote is None else f"refs/remotes/{ctx.remote}/{name}"
-    found = ctx.repo.tips([there, local])
-    return found.get(there) or found.get(local)
 
 
 def with_branches(claims: Iterable[Claim]) -> Iterator[Claim]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -12,6 +13,7 @@ from gitpw.errors import PwError
 from gitpw.ledger.store import Move
 from gitpw.services.asking import ask, granted, settle
 from gitpw.services.base import landed_tip
+from gitpw.services.leftovers import Leftover, leftovers
 from gitpw.services.ports import Context
 from gitpw.services.worktrees import is_landed, prune_worktrees
 
@@ -27,6 +29,7 @@ class Collected(NamedTuple):
     suspected: list[ClaimId]
     branches: list[str]
     needs_person: list[TaskId]
+    left: Sequence[str] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -47,8 +50,16 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
         branches=_branches(ctx, dry_run=dry_run),
+        left=[str(one) for one in _left(ctx, expired.tasks)],
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
     )
+
+
+def _left(ctx: Context, tasks: Iterable[TaskId]) -> list[Leftover]:
+    """What the workers that were lost have left of their tasks."""
+    board = ctx.ledger.board()
+    found = [leftovers(ctx, task) for name in tasks if (task := board.task(name)) is not None]
+    return [lefts[-1] for lefts in found if lefts]
 
 
 def _branches(ctx: Context, *, dry_run: bool) -> list[str]:

@@ -9,10 +9,13 @@ from gitpw.domain.board import Board
 from gitpw.domain.guard import violations
 from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
+from gitpw.domain.presence import is_due
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import OfflineError, PwError, StaleError
+from gitpw.ledger.signing import ForgedError
 from gitpw.services.asking import ask, inform_hooks
-from gitpw.services.base import guarded_branch, known_tip
+from gitpw.services.base import base_branch, known_tip
+from gitpw.services.heartbeat import heartbeat
 from gitpw.services.ports import Change, Context, Memory
 from gitpw.services.protect import protect
 from gitpw.services.refusing import Against, refusal
@@ -24,6 +27,9 @@ PUSH_PATIENCE = 10.0
 
 QUICK = 1.0
 """Seconds that a commit waits for what would be nice to know."""
+
+A_MOMENT = 30
+"""Seconds within which another's renewal will do."""
 
 Key = tuple[str, ClaimId | None]
 """A file and the claim in its way, None where what is missing is a lock."""
@@ -93,7 +99,7 @@ def _grouped(
 
 def _begins(ctx: Context, pushed: Iterable[Pushed]) -> bool:
     """Whether the remote has no base branch before this push: until then, nobody needs a lock."""
-    base = guarded_branch(ctx)
+    base = base_branch(ctx)
     return any(one.is_new and one.branch == base for one in pushed) and known_tip(ctx) is None
 
 
@@ -105,7 +111,7 @@ def _against(
     What is only brought in from upstream is left out, and a commit that is on another task's branch of mine, where it
     may have been made, is judged by that task's claim too.
     """
-    rules = ctx.rules.policy().policy
+    rules = ctx.rules.lenient().policy
     suspects = {found.file for found in violations(board, mine, rules, ctx.repo.files_of(commits))}
     if not suspects:
         return {}
@@ -155,7 +161,21 @@ def post_commit(ctx: Context) -> None:
             ask(ctx, Start(task=task.id, claim=own.claim, token=own.token))
         except PwError as error:
             ctx.tell(f"{task.id} could not be marked as begun: {error.message}")
+    _renew(ctx)
     protect(ctx)
+
+
+def _renew(ctx: Context) -> None:
+    """A commit is a sign of life: renew what has less than half of its lease left, with all that lives here."""
+    ctx.traces.sign(ctx.clock.now().timestamp())
+    board = ctx.ledger.board()
+    claims = (board.claim(own.claim) for own in ctx.checkout.own())
+    if not any(claim is not None and is_due(claim, ctx.clock.now()) for claim in claims):
+        return
+    try:
+        heartbeat(ctx, older=A_MOMENT)
+    except PwError as error:
+        ctx.tell(f"the lease could not be renewed: {error.message}")
 
 
 def refresh(ctx: Context) -> None:
@@ -175,12 +195,14 @@ def _recent(ctx: Context) -> Board | None:
         return None
     asked = ctx.ledger.store.asked()
     age = timedelta(0) if asked is None else ctx.clock.now() - asked
-    old = age > duration(ctx.rules.policy().policy.refresh)
+    old = age > duration(ctx.rules.lenient().policy.refresh)
     try:
         return ctx.ledger.fresh(COMMIT_PATIENCE if old else QUICK)
     except OfflineError as error:
         if old:
             _offline(ctx, error)
+    except ForgedError as error:
+        ctx.tell(f"{error.message}: judged by the last state that was verified")
     return ctx.ledger.board()
 
 
@@ -195,7 +217,7 @@ def _now(ctx: Context) -> Board:
 
 def _offline(ctx: Context, error: OfflineError) -> None:
     """What the policy says of not knowing."""
-    if ctx.rules.policy().policy.offline == "block":
+    if ctx.rules.lenient().policy.offline == "block":
         raise OfflineError(
             f"{error.message}: the locks can't be checked",
             hint='the policy says offline = "block"; try again later',
@@ -211,7 +233,7 @@ def judge(ctx: Context, board: Board, files: Collection[str]) -> None:
     What is only brought in from upstream is left out. Before there is a base branch, nobody needs a lock.
     """
     mine = standing(ctx, board, "commit")
-    found = violations(board, mine, ctx.rules.policy().policy, files)
+    found = violations(board, mine, ctx.rules.lenient().policy, files)
     if not found:
         return
     changed = {

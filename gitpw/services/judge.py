@@ -10,9 +10,9 @@ from gitpw.domain.guard import Rules
 from gitpw.domain.ids import TaskId
 from gitpw.domain.merge import MergeState
 from gitpw.domain.operation import Complete, Land, Push
-from gitpw.domain.policy import Policy
+from gitpw.domain.policy import Policy, or_defaults
 from gitpw.domain.review import UNGUARDED, Committed, Finding, Kind, Whose, outdated, standing
-from gitpw.errors import ConfigError, HeldError, InvalidError, PwError, StaleError
+from gitpw.errors import HeldError, InvalidError, PwError, StaleError
 from gitpw.ledger.audit import Step
 from gitpw.services.brought import without_brought_in
 from gitpw.services.findings import public, told, way_out
@@ -61,12 +61,7 @@ def _based(gate: Gate, branch: str) -> Base:
     found = gate.objects.read(ref)
     if found is None:
         return Base(ref, None, UNGUARDED)
-    try:
-        return Base(ref, found.name, gate.policy_at(found.name))
-    except ConfigError as error:
-        # Refused for this, nobody could ever push what puts it right.
-        gate.tell(f"{error.message}: judged by the rules that hold without it")
-        return Base(ref, found.name, Policy())
+    return Base(ref, found.name, or_defaults(lambda: gate.policy_at(found.name), gate.tell))
 
 
 def _judged(gate: Gate, update: Update, steps: Sequence[Step], board: Board, base: Base) -> Iterator[Finding]:

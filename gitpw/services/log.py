@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.errors import OfflineError
 from gitpw.ledger.commits import Entry
+from gitpw.ledger.signing import ForgedError, split
 from gitpw.services.ports import Context
 
 TOLD = {
@@ -36,7 +37,10 @@ TOLD = {
 
 
 class Event(NamedTuple):
-    """One operation that was applied; what comes from the ledger has not been checked."""
+    """One operation that was applied; what comes from the ledger has not been checked.
+
+    `signature` is "verified", "signed" (before this clone joined) or "unsigned"; None where nobody ever asked for any.
+    """
 
     counter: int
     id: str
@@ -47,6 +51,7 @@ class Event(NamedTuple):
     detail: dict[str, Any]
     subject: str
     tasks: tuple[str, ...] = ()
+    signature: str | None = None
 
     def public(self) -> dict[str, Any]:
         """The event as `--json` shows it."""
@@ -58,6 +63,7 @@ class Event(NamedTuple):
             "verb": self.verb,
             "taskId": self.task_id,
             "detail": self.detail,
+            **({"signature": self.signature} if self.signature is not None else {}),
         }
 
 
@@ -79,8 +85,13 @@ def log(
         if not ctx.ledger.known():
             raise
         ctx.tell(f"{error.message}: showing what is known here")
+    except ForgedError as error:
+        if not ctx.ledger.known():
+            raise
+        ctx.tell(f"{error.message}: showing what was verified")
     oldest = ctx.clock.now() - since if since is not None else None
     found = []
+    verified = (ctx.ledger.verified_from() or 0) if ctx.ledger.board().settings.administrators else None
     for entry in ctx.ledger.history():
         if entry.counter <= after:
             break
@@ -88,8 +99,17 @@ def log(
         if event is None or (oldest is not None and event.at < oldest):
             continue
         if (task is None or task in event.tasks) and (worker is None or worker == event.worker_id):
-            found.append(event)
+            found.append(event._replace(signature=_signature(ctx, entry, verified)))
     return found[::-1]
+
+
+def _signature(ctx: Context, entry: Entry, verified: int | None) -> str | None:
+    if verified is None:
+        return None
+    raw = ctx.ledger.store.raw(entry.commit)
+    if raw is None or split(raw)[1] is None:
+        return "unsigned"
+    return "verified" if entry.counter >= verified else "signed"
 
 
 def _event(entry: Entry) -> Event | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
@@ -18,6 +18,7 @@ from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
 from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
+from gitpw.domain.signing import SigningKey
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
@@ -35,6 +36,7 @@ __all__ = [
     "Forge",
     "Hooks",
     "Integrator",
+    "Keys",
     "Look",
     "Memory",
     "Modes",
@@ -46,6 +48,8 @@ __all__ = [
     "Reports",
     "Rules",
     "Testbed",
+    "Trace",
+    "Traces",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -251,6 +255,9 @@ class Worktrees(Protocol):
     def occupants(self, worktree: Worktree) -> Sequence[str]:
         """The programs that have their current folder in a worktree, as far as this system tells."""
 
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
+
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
 
@@ -308,6 +315,16 @@ class Checkout(Protocol):
         """Drop claims that are no more."""
 
 
+class Traces(Protocol):
+    """What all checkouts of this machine remember."""
+
+    def all(self) -> Sequence[Trace]:
+        """Every claim that a checkout remembers, those of this one first."""
+
+    def sign(self, now: float) -> None:
+        """Note that this checkout lives (unix time)."""
+
+
 class Modes(Protocol):
     """The write bits of the files in one checkout; names are relative to its root."""
 
@@ -349,6 +366,12 @@ class Rules(Protocol):
     def policy(self) -> Policy:
         """The rules in force; raises `ConfigError` where they can't be read."""
 
+    def lenient(self) -> Policy:
+        """Those to judge by: where they can't be read, the ones that hold without a file, and that is told once."""
+
+    def base(self) -> str:
+        """The name of the base branch: what they say, else the remote's default branch."""
+
     def lockable(self) -> bool:
         """Whether there are lockable files, by what was written down for the hooks if that still holds; raises as `policy` does."""
 
@@ -356,7 +379,10 @@ class Rules(Protocol):
         """Whether they were found on the base branch; raises as `policy` does."""
 
     def publish(self) -> None:
-        """Write the rules down for the hooks, that need no Python where nobody holds anything."""
+        """Write the rules down for the hooks, that need no Python where nobody holds anything.
+
+        Where they can't be read, hooks ask for them each time.
+        """
 
 
 class Files(Protocol):
@@ -388,6 +414,19 @@ class Files(Protocol):
 
     def shadowed(self) -> list[str]:
         """Another `git-pw` that comes first on PATH."""
+
+
+class Keys(Protocol):
+    """The signing keys of whoever uses this machine."""
+
+    def find(self, text: str) -> tuple[SigningKey, str | None]:
+        """The public key that a person means, and the file that its private part is in or beside; raises `InvalidError`."""
+
+    def remember(self, key: SigningKey, place: str) -> None:
+        """Note where the private part of a key is, for this clone."""
+
+    def sign(self, key: SigningKey, payload: bytes) -> str:
+        """Sign with the private part of a key; raises `FailedError` where it can't be used."""
 
 
 class Far(Protocol):
@@ -563,6 +602,7 @@ class Context:
     ledger: Ledger
     repo: Repo
     checkout: Checkout
+    traces: Traces
     worktrees: Worktrees
     reports: Reports
     conflicts: Conflicts
@@ -585,3 +625,4 @@ class Context:
     faults: Mapping[str, PwError] = field(default_factory=dict)
     far: Far | None = None
     workshop: Callable[[], Workshop] | None = None
+    keys: Callable[[], Keys] | None = None

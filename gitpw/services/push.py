@@ -10,7 +10,7 @@ from gitpw.errors import InvalidError
 from gitpw.ledger.ledger import Answer
 from gitpw.ledger.store import Move, NotAtomicError
 from gitpw.services.asking import ask, my_task, my_worktree
-from gitpw.services.base import base_branch
+from gitpw.services.base import base_branch, known_tip
 from gitpw.services.ports import Context
 
 
@@ -79,7 +79,7 @@ def handed_in(ctx: Context, task: TaskId) -> Handed:
         return Handed(branch, head, [])
     if ctx.remote is None:
         return _kept(ctx, branch, head, local)
-    tip = ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{base_branch(ctx)}")
+    tip = known_tip(ctx)
     if local is None and tip is not None and ctx.repo.ancestor(head, tip):
         return Handed(None, head, [])
     there = ctx.repo.resolve(f"refs/remotes/{ctx.remote}/{branch}") or ""
@@ -99,7 +99,7 @@ def _detached(ctx: Context, task: TaskId) -> str:
 
 def _kept(ctx: Context, branch: str, head: str, local: str | None) -> Handed:
     """Without a remote the work is here already; what is on no branch gets the one that the claim named."""
-    tip = ctx.repo.resolve(f"refs/heads/{base_branch(ctx)}")
+    tip = known_tip(ctx)
     if local is None and tip is not None and ctx.repo.ancestor(head, tip):
         return Handed(None, head, [])
     if local is None and not ctx.dry_run:

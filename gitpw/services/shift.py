@@ -15,7 +15,7 @@ from gitpw.errors import ContendedError, OfflineError, PwError, UnknownError
 from gitpw.ledger.ledger import Answer
 from gitpw.ledger.store import Move
 from gitpw.services.asking import refusal
-from gitpw.services.base import guarded_branch
+from gitpw.services.base import base_branch
 from gitpw.services.ports import Context, Workshop
 from gitpw.services.stack import SHORT, Site
 
@@ -59,7 +59,7 @@ class Shift:
         self.emit = emit
         self.lease = lease
         self.poll = poll
-        self.branch = guarded_branch(ctx)
+        self.branch = base_branch(ctx)
         self.tip: str | None = None
         self.token: int | None = None
         self.renewed = 0.0

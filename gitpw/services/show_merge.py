@@ -9,7 +9,7 @@ from gitpw.domain.integration import Conflict
 from gitpw.domain.lineup import lined_up
 from gitpw.domain.merge import Merge
 from gitpw.errors import InvalidError
-from gitpw.services.base import guarded_branch
+from gitpw.services.base import base_branch
 from gitpw.services.ports import Context
 from gitpw.services.show_task import known_task
 from gitpw.services.stack import Site, commands, work_of
@@ -36,7 +36,7 @@ def show_merge(ctx: Context, task: TaskId) -> Shown:
     position = line.index(entry) + 1
     if ctx.workshop is None or entry.head is None:
         return Shown(entry, position, [], [])
-    integrator, branch = ctx.workshop().integrator, guarded_branch(ctx)
+    integrator, branch = ctx.workshop().integrator, base_branch(ctx)
     names = [branch, *([entry.branch_name] if entry.branch_name else [])]
     tips = integrator.tips(ctx.remote, names)
     tip = tips.get(branch)

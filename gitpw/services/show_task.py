@@ -16,6 +16,7 @@ from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
 from gitpw.services.expecting import expecting
+from gitpw.services.leftovers import Leftover, leftovers
 from gitpw.services.ports import Context
 
 
@@ -36,6 +37,7 @@ class Shown(NamedTuple):
     related: Sequence[TaskId] = ()
     found: Sequence[TaskId] = ()
     time_limit: int | None = None
+    left: Sequence[Leftover] = ()
 
 
 def known_task(board: Board, task: TaskId) -> Task:
@@ -68,6 +70,7 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
         related=board.relatives(found),
         found=board.findings(task),
         time_limit=time_limit(ctx.policy, found, holder or Worker(id=ctx.me.worker, type=ctx.me.type)),
+        left=leftovers(ctx, found, ask=as_of is None),
     )
 
 

@@ -9,8 +9,8 @@ from gitpw.domain.board import Board
 from gitpw.domain.forecast import touched
 from gitpw.domain.lock import Held
 from gitpw.errors import InvalidError
-from gitpw.services.base import base_branch
-from gitpw.services.forecast import base_tip, shown
+from gitpw.services.base import base_branch, base_tip
+from gitpw.services.forecast import shown
 from gitpw.services.ports import Context
 
 

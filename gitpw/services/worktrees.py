@@ -14,7 +14,8 @@ from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.errors import FailedError, InvalidError, PwError
 from gitpw.services.asking import my_worktree
-from gitpw.services.forecast import Branch, Clash, base_tip, forecast, stands, with_branches
+from gitpw.services.base import base_tip
+from gitpw.services.forecast import Branch, Clash, forecast, stands, with_branches
 from gitpw.services.ports import Context, Look, Worktree
 
 SURVEY = 3.0

@@ -61,9 +61,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """The repository that every command finds."""
     context = SimpleNamespace(
         clock=SimpleNamespace(now=lambda: NOW),
+        faults={},
         me=Author(worker=WorkerId("dana"), host="box"),
         policy=Policy(),
         repo=SimpleNamespace(root="/shop"),
+        rules=SimpleNamespace(base=lambda: "trunk"),
         worktrees=SimpleNamespace(repair=lambda _paths: ["moved task-001"]),
     )
     opened = Opened(context)

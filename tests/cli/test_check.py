@@ -53,6 +53,7 @@ def spans(opened: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     asked: dict[str, Any] = {"found": (SimpleNamespace(), SPAN, UNGUARDED)}
 
     def find_span(**about: Any) -> Any:
+        del about["tell"]
         asked["about"] = about
         return asked["found"]
 

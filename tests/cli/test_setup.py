@@ -8,7 +8,6 @@ from pathlib import Path
 from gitpw.adapters.policy import list_rules
 from gitpw.cli.manual import DOCS
 from gitpw.domain.checkup import AREAS
-from gitpw.domain.policy import Merging, Policy
 from gitpw.services.doctor import Finding
 from gitpw.services.init import Initialised
 from gitpw.services.uninstall import Uninstalled
@@ -123,7 +122,6 @@ def test_config_says_where_a_rule_comes_from(cli: Cli, opened: Opened, tmp_path:
 def test_config_of_the_hooks_says_when_it_counts(cli: Cli, opened: Opened, tmp_path: Path) -> None:
     """One note, also in the document: the base branch's version is the one that guards."""
     opened.context.repo.root = str(tmp_path)
-    opened.context.policy = Policy(merge=Merging(base="trunk"))
     answer = cli("config", "--add", "policy.lockable", "**/*.psd")
     assert answer.out == 'policy.lockable = ["**/*.psd"]\n'
     assert answer.err == "the hooks follow it once .gitpw.toml is on trunk: commit it\n"

@@ -127,6 +127,22 @@ def test_pull_request_of_the_holder(shop: Shop, tmp_path: Path) -> None:
     assert "allowed" in pw("check", cwd=work, env=env, json=False, check=0).out
 
 
+def test_rules_that_cannot_be_read_stop_nobody_who_mends_them(shop: Shop) -> None:
+    """While the base branch's rules can't be read the defaults hold, and that is told; a held file still counts."""
+    git("fetch", "-q", cwd=shop.bob)
+    (shop.bob / ".gitpw.toml").write_text("[policy\n")
+    shop.commit(shop.bob)
+    git("push", "-q", "--no-verify", "origin", "HEAD:main", cwd=shop.bob)
+    git("checkout", "-qb", "mend", cwd=shop.bob)
+    (shop.bob / ".gitpw.toml").write_text("")
+    shop.commit(shop.bob)
+    done = pw("check", "--base", "origin/main", cwd=shop.bob, check=0)
+    assert "judged by the rules that hold without it" in done.err
+    shop.commit(shop.bob, "src/auth/login.ts")
+    found = pw("check", "--base", "origin/main", cwd=shop.bob, check=1).data
+    assert [one["file"] for one in found["violations"]] == ["src/auth/login.ts"]
+
+
 def test_rules_that_the_range_brings_do_not_count(shop: Shop, tmp_path: Path) -> None:
     """A pull request can neither switch the rules off, nor name another ledger, nor break them for itself."""
     elsewhere = make_upstream(tmp_path / "elsewhere.git")

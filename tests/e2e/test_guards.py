@@ -250,6 +250,22 @@ def test_first_commits_of_a_repository_need_no_lock(tmp_path: Path, tools: Tools
     assert "package.json may be changed only under a lock" in bob.stops("commit", "-m", "Second")
 
 
+def test_rules_that_cannot_be_read_are_mended_by_anyone(held: Team) -> None:
+    """While the base branch has unreadable rules the defaults hold, so that what mends them can be committed and pushed."""
+    held.alice.land(".gitpw.toml", content="[policy\n")
+    bob = held.bob
+    (bob.work / ".gitpw.toml").unlink()
+    bob.goes("pull", "-q", "--rebase", "origin", "main")
+    bob.write(LOGIN)
+    assert LOGIN in bob.stops("commit", "-m", "Held")
+    bob.goes("reset", "-q", "--hard")
+    bob.write(".gitpw.toml", content='[policy]\nenforce = "held"\n')
+    done = bob.git("commit", "-m", "Mended")
+    assert (done.exit, "judged by the rules that hold without it" in done.err) == (0, True), str(done)
+    done = bob.git("push", "-q", "origin", "HEAD:main")
+    assert (done.exit, done.err.count("judged by the rules")) == (0, 1), str(done)
+
+
 def test_case_is_folded_where_the_ledger_folds_it(tmp_path: Path, tools: Tools) -> None:
     """Two spellings are one file for those whose file system says so."""
     bare = make_upstream(tmp_path / "up.git")

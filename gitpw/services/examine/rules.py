@@ -21,7 +21,7 @@ def readable(visit: Visit) -> Iterator[Finding]:
         visit.ctx.rules.policy()
     except ConfigError as error:
         if here is None or error.message != here.message:
-            hint = f"until that is mended on {base_branch(visit.ctx)}, hooks refuse what they can't judge"
+            hint = f"until that is mended on {base_branch(visit.ctx)}, hooks and checks judge by the defaults, and nothing is merged"
             yield Finding("rules", Level.ERROR, error.message, hint)
     else:
         if here is None:
