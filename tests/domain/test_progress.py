@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitpw.domain.backlog import may_say
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
@@ -323,3 +324,14 @@ def test_finished_tasks_are_remembered_by_type() -> None:
     state.done(Fail(task=TaskId("task-002"), reason="no"), minutes=70)
     assert state.board.durations(TaskType.FIX).seconds == (720,)
     assert state.board.durations(TaskType.FEAT).seconds == ()
+
+
+def test_where_all_is_signed_everybody_speaks_for_himself() -> None:
+    """A word that another worker's signature would stand for says nothing."""
+    state = working()
+    board, said = state.board, word(state, 35, 2)
+    assert may_say(board, WorkerId("eve"), said)
+    board.put_settings(board.settings.but(signed=True))
+    assert not may_say(board, WorkerId("eve"), said)
+    assert may_say(board, ADA, said)
+    assert not may_say(board, ADA, said.but(token=99))
