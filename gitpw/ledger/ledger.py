@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from gitpw.domain.backlog import may_say
 from gitpw.domain.board import Board
 from gitpw.domain.custody import required
 from gitpw.domain.ids import OperationId
@@ -376,7 +377,6 @@ class Ledger:
         board: Board,
         said: Sequence[Said] = (),
     ) -> Operation:
-        """What is said of claims that are no longer current is left out."""
         return Operation(
             id=identity,
             author=author,
@@ -384,7 +384,7 @@ class Ledger:
             at=self._now(),
             request=request,
             along=self._along(board, author) if board.begun else (),
-            said=tuple(one for one in said if _is_current(board, one))[:MOST_SAID],
+            said=tuple(one for one in said if may_say(board, author.worker, one))[:MOST_SAID],
         )
 
     def _told(self, board: Board, operation: Operation, said: Sequence[Said]) -> None:
