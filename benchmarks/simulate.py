@@ -281,8 +281,9 @@ def main() -> None:
         "with priorities": Shape(options.tasks, urgent=True),
     }
     print(
-        "makespan ÷ bound; idle: worker time without work while there was some, in % of all; urgent: when tasks of\n"
-        "priority 1 or 2 had landed, on average, ÷ bound; even: the scheduler, had all tasks the same priority\n"
+        "makespan ÷ bound; idle: worker time without work while there was some, in % of all; wait: how long a\n"
+        "task was ready at most, in minutes; urgent: when tasks of priority 1 or 2 had landed, on average, ÷ bound;\n"
+        "even: the scheduler, had all tasks the same priority\n"
     )
     for name, shape in shapes.items():
         found = [_compared(generated(seed, shape), options.workers, shape) for seed in range(options.seeds)]
@@ -304,7 +305,8 @@ class Compared(NamedTuple):
         told = [f"bound {self.bound.best:5.0f} (chain {chain:.0f}, work {work:.0f}, file {file:.0f})"]
         for name, run_ in self.runs.items():
             soon = f", urgent {self.urgent[name]:.2f}" if name in self.urgent else ""
-            told.append(f"{name} {self.ratio(name):.2f} (idle {100 * run_.idle:.2f}{soon})")
+            wait = f"wait {max(run_.waits.values()):.0f}"
+            told.append(f"{name} {self.ratio(name):.2f} (idle {100 * run_.idle:.2f}, {wait}{soon})")
         return "   ".join(told)
 
     def ratio(self, name: str) -> float:

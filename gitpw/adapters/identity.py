@@ -180,15 +180,19 @@ def guardian(environment: Mapping[str, str]) -> tuple[int, str]:
     """The process whose end is the end of the session that this one belongs to, and when it started.
 
     An agent's own process, since the shells that it starts come and go; else the nearest ancestor but git, which
-    waits for what it runs whatever becomes of who called it. 0 where there is none to end with: a service.
+    waits for what it runs whatever becomes of who called it. 0 where there is none to end with: whoever started this
+    has gone already.
     """
     agent = _agent(environment)
     root = None if agent is None else _root(_sign(agent, environment) or "")
-    if root is not None and root[1]:
-        return root[0], _started(root[0])
-    callers = (process for process in _ancestors() if _read(f"/proc/{process}/comm") != b"git\n")
-    nearest = next(callers, os.getppid())
-    return (0, "") if nearest <= 1 else (nearest, _started(nearest))
+    callers = (process for process in _ancestors() if _comm(process) != b"git")
+    found = root[0] if root is not None and root[1] else next(callers, os.getppid())
+    return (0, "") if found <= 1 or _comm(found) == b"systemd" else (found, _started(found))
+
+
+def _comm(process: int) -> bytes:
+    """The name of a process's program."""
+    return (_read(f"/proc/{process}/comm") or b"").rstrip(b"\n")
 
 
 def _started(process: int) -> str:

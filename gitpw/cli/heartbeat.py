@@ -57,16 +57,17 @@ def heartbeat(session: Session, every: str | None, parent: int | None) -> None:
     watched = _watched(parent)
     if parent is None and not watched[0]:
         session.note(
-            "nobody is there to end with: it goes on as long as its worktree and its claim (see --parent)"
+            "whoever started it has gone: it ends when nobody gives a sign of life here for as long as a lease lasts "
+            "(see --parent)"
         )
     context = session.open(changes=True)
     try:
         done = _renewed(session, context, min(int(pause * SHARE), A_MOMENT))
     except (ContendedError, OfflineError, UnknownError) as error:
         session.note(f"{error.message}; trying again")
-        _go_on(session, context, pause, 0, watched)
+        _go_on(session, context, pause, 0, watched, alone=parent is None)
     session.notes(_told(claim, context.clock.now()) for claim in done.renewed)
-    _go_on(session, context, pause, 1, watched)
+    _go_on(session, context, pause, 1, watched, alone=parent is None)
 
 
 def _watched(parent: int | None) -> tuple[int, str]:
@@ -82,9 +83,9 @@ def _watched(parent: int | None) -> tuple[int, str]:
 
 
 def _go_on(
-    session: Session, context: Context, pause: float, beats: int, watched: tuple[int, str]
+    session: Session, context: Context, pause: float, beats: int, watched: tuple[int, str], *, alone: bool
 ) -> NoReturn:
-    """Become the small process that waits for the next beat."""
+    """Become the small process that waits for the next beat; `alone` if it is no sign of life without a parent."""
     from gitpw.cli import pulse
 
     repo, me = context.repo, context.me
@@ -93,6 +94,7 @@ def _go_on(
     older = max(int(pause * SHARE), 1)
     how = ["--json"] if session.json else []
     words = [*how, "-C", place, "--as", me.worker, "hook", "beat", str(older)]
+    words += ["--alone"] if alone and not watched[0] else []
     flags = f"{'j' if session.json else ''}{'q' if session.quiet else ''}-"
     beat = [python, "-P", "-m", "gitpw", *words]
     process, started = watched
@@ -101,11 +103,11 @@ def _go_on(
     os.execv(python, [python, "-I", "-S", str(Path(pulse.__file__)), *about, *beat])  # noqa: S606 - no shell is wanted
 
 
-def beat(session: Session, older: int) -> None:
-    """One beat of those that `--every` makes."""
+def beat(session: Session, older: int, *, alone: bool) -> None:
+    """One beat of those that `--every` makes; `alone` where nobody's life stands behind it."""
     context = session.open(changes=True)
     session.context = None  # whoever made the beat is told of nothing but this
-    done = _renewed(session, context, older)
+    done = _renewed(session, context, older, alone=alone)
     if not done.quiet:
         session.notes(_told(claim, context.clock.now()) for claim in done.renewed)
     session.answer({"renewed": _locks(done.renewed), "quiet": done.quiet})
@@ -117,10 +119,10 @@ def _beat(session: Session) -> tuple[Beaten, datetime]:
     return done, context.clock.now()
 
 
-def _renewed(session: Session, context: Context, older: int | None) -> Beaten:
+def _renewed(session: Session, context: Context, older: int | None, *, alone: bool = False) -> Beaten:
     from gitpw.services.heartbeat import heartbeat as run
 
-    done = run(context, older=older)
+    done = run(context, older=older, alone=alone)
     session.notes(f"no longer current: claim {name} of this machine" for name in done.lost)
     return done
 

@@ -63,9 +63,10 @@ def progress(
         raise UsageError("no progress was given", hint="git pw progress --step 3/7 'writing tests'")
     if percent is not None and not 0 <= percent <= 100:  # noqa: PLR2004
         raise InvalidError(f"--percent {percent} is not within 0 and 100", hint="for instance --percent 40")
-    if eta is not None and eta < 0:
+    if eta is not None and not 0 <= eta <= 1_000_000:  # noqa: PLR2004 - two years
         raise InvalidError(
-            f"--eta {eta} is less than nothing", hint="the minutes that are left, for instance --eta 10"
+            f"--eta {eta} is not within 0 and 1000000",
+            hint="the minutes that are left, for instance --eta 10",
         )
     context = session.open(changes=True, rehearsed=True)  # mostly nothing is pushed: no connection beforehand
     from gitpw.services.progress import progress as run

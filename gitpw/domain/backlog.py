@@ -18,7 +18,7 @@ from gitpw.domain.grant import (
     unknown,
     unreadable,
 )
-from gitpw.domain.ids import TaskId
+from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.lock import Claim, merged_locks
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import (
@@ -37,6 +37,7 @@ from gitpw.domain.operation import (
 )
 from gitpw.domain.planning import complete_wholes, lift
 from gitpw.domain.presence import is_due
+from gitpw.domain.progress import Said
 from gitpw.domain.task import MOVES, Task, TaskStatus
 
 
@@ -142,11 +143,24 @@ def report(board: Board, operation: Operation, request: Report) -> Outcome:
     return begun
 
 
+def may_say(board: Board, worker: WorkerId, said: Said) -> bool:
+    """Whether a worker's operation may bring along a word: of a current claim, and its own where all is signed."""
+    claim = board.claim(said.claim)
+    if claim is None or claim.token != said.token:
+        return False
+    return not board.settings.signed or claim.worker == worker
+
+
 def hear(board: Board, operation: Operation) -> None:
     """Take in what an operation brings along of progress; what comes too late, or is another's, says nothing."""
     for said in operation.said:
         claim, new = board.claim(said.claim), said.progress
-        if claim is None or (claim.token, claim.task) != (said.token, new.task_id) or claim.queued:
+        if (
+            claim is None
+            or claim.queued
+            or claim.task != new.task_id
+            or not may_say(board, operation.author.worker, said)
+        ):
             continue
         task, known = board.task(new.task_id), board.progress(new.task_id)
         if task is None or (known is not None and known.last_updated > new.last_updated):

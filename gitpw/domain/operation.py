@@ -255,7 +255,7 @@ class Report(OfTask):
     done: int | None = Field(default=None, ge=0)
     total: int | None = Field(default=None, ge=1)
     percent: int | None = Field(default=None, ge=0, le=100)
-    eta: int | None = Field(default=None, ge=0)
+    eta: int | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class Push(OfTask):

@@ -109,6 +109,11 @@ def _is_idle(board: Board, waiter: Waiter) -> bool:
     return task.claim is None and (task.turn or "").partition("/")[0] not in CLAIMABLE
 
 
+def standing_of(board: Board, waiter: Waiter) -> Standing:
+    """A waiter with what it waits for, whether it counts or not."""
+    return Standing(waiter, wishes_of(board, needs(board, waiter)))
+
+
 def needs(board: Board, waiter: Waiter) -> tuple[Held, ...]:
     """The locks that it waits for, with those of its task."""
     task = None if waiter.task is None else board.task(waiter.task)
@@ -207,8 +212,7 @@ def granted_turn(board: Board, operation: Operation, want: Take | Lock, locks: S
             continue
         passed = waiter.takes_any and isinstance(want, Take) and want.task is None
         with suppress(ConfigError):
-            mine = Standing(waiter, wishes_of(board, needs(board, waiter)))
-            passed = passed or mine.meets(wishes_of(board, locks), None) is not None
+            passed = passed or standing_of(board, waiter).meets(wishes_of(board, locks), None) is not None
         if passed:
             board.drop_waiter(waiter)
 
@@ -238,20 +242,20 @@ def in_line(board: Board, now: datetime, host: str) -> list[tuple[Waiter, int]]:
     """All who wait, each with its place among those who want the same, counted from one."""
     found = list(standing(board, now, host))
     return [
-        (one.waiter, 1 + sum(_in_common(other, one) is not None for other in found[:number]))
+        (one.waiter, 1 + sum(in_common(other, one) is not None for other in found[:number]))
         for number, one in enumerate(found)
     ]
 
 
 def ahead_of(board: Board, waiter: Waiter, now: datetime, host: str) -> list[Before]:
     """Those who stand before one that waits, the longest first."""
-    mine = Standing(waiter, wishes_of(board, needs(board, waiter)))
+    mine = standing_of(board, waiter)
     earlier = [one for one in standing(board, now, host) if one.waiter.ticket < waiter.ticket]
-    both = [(one.waiter, _in_common(one, mine)) for one in earlier]
+    both = [(one.waiter, in_common(one, mine)) for one in earlier]
     return [Before(other, wanted) for other, wanted in both if wanted is not None]
 
 
-def _in_common(first: Standing, second: Standing) -> str | None:
+def in_common(first: Standing, second: Standing) -> str | None:
     """What two waiters want both, so that the second one stands behind the first."""
     if is_same(first.waiter, second.waiter):
         return None

@@ -8,7 +8,7 @@ what the checkout says it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -28,8 +28,22 @@ from gitpw.domain.operation import (
     Wait,
 )
 from gitpw.domain.schedule import choose, take
-from gitpw.domain.turns import LIFE, ahead_of, is_live, is_same, needs, standing, wishes_of
+from gitpw.domain.turns import (
+    LIFE,
+    Standing,
+    ahead_of,
+    in_common,
+    is_live,
+    is_same,
+    needs,
+    standing,
+    standing_of,
+    wishes_of,
+)
 from gitpw.domain.waiter import Waiter
+
+Party = tuple[str, str]
+"""A worker and its checkout."""
 
 
 class Step(NamedTuple):
@@ -198,58 +212,84 @@ def _decided(
 # circles
 
 
+class _Parties:
+    """Those who wait, by party, looked up once; the new one is among them."""
+
+    def __init__(self, board: Board, operation: Operation, new: Waiter) -> None:
+        live = standing(board, operation.at, operation.author.host)
+        self.new = new
+        self.line = [one for one in live if one.waiter.ticket != new.ticket]
+        self.line.append(standing_of(board, new))
+        self.waits: dict[Party, list[Standing]] = {}
+        self._holding: dict[ClaimId, list[Party]] = {}
+        for one in self.line:
+            self.waits.setdefault(party(one.waiter), []).append(one)
+            for claim in one.waiter.holding:
+                self._holding.setdefault(claim, []).append(party(one.waiter))
+
+    def of(self, by: Claim | Waiter, waiter: Waiter) -> list[Party]:
+        """The parties to which a claim or a place in line belongs that keeps a waiter waiting.
+
+        What the new one's own checkout doesn't hold may be waited for: its worker was granted it for another one.
+        """
+        told = self._holding.get(by.id, []) if isinstance(by, Claim) else []
+        itself = waiter is self.new and isinstance(by, Claim) and party(by) == party(self.new)
+        return told if itself else [*told, party(by)]
+
+
+def party(of: Claim | Waiter) -> Party:
+    """One worker in one checkout."""
+    return of.worker, of.place
+
+
 def circle(board: Board, operation: Operation, new: Waiter) -> list[Step]:
     """The steps by which a wait would wait for itself, the shortest way; none where it doesn't."""
-    live = standing(board, operation.at, operation.author.host)
-    others = [one.waiter for one in live if one.waiter.ticket != new.ticket]
-    before: dict[int, Step | None] = {new.ticket: None}
-    todo = [new]
+    parties = _Parties(board, operation, new)
+    start = party(new)
+    before: dict[Party, Step | None] = {start: None}
+    todo = [start]
     while todo:
-        waiter = todo.pop(0)
-        for step, reached in _steps(board, operation, waiter, new, others):
-            if reached is None:
-                return [*_way(before, waiter), step]
-            if reached.ticket not in before:
-                before[reached.ticket] = step
-                todo.append(reached)
+        here = todo.pop(0)
+        waits = parties.waits.get(here, []) if here != start else parties.line[-1:]
+        for step, by in (
+            found for one in waits for found in _kept_by(board, operation, one, parties, before)
+        ):
+            for reached in parties.of(by, step.waiter):
+                if reached == start:
+                    return [*_way(before, step.waiter), step]
+                if reached not in before:
+                    before[reached] = step
+                    todo.append(reached)
     return []
 
 
-def _way(before: dict[int, Step | None], waiter: Waiter) -> list[Step]:
+def _way(before: dict[Party, Step | None], waiter: Waiter) -> list[Step]:
     found: list[Step] = []
-    step = before[waiter.ticket]
+    step = before[party(waiter)]
     while step is not None:
         found.insert(0, step)
-        step = before[step.waiter.ticket]
+        step = before[party(step.waiter)]
     return found
 
 
-def _steps(
-    board: Board, operation: Operation, waiter: Waiter, new: Waiter, others: Sequence[Waiter]
-) -> Iterator[tuple[Step, Waiter | None]]:
-    """Whom a waiter waits for; None where that is the new one."""
-    for step, by in _kept_by(board, operation, waiter):
-        itself = waiter is new and isinstance(by, Claim) and by.id not in new.holding
-        if _is_of(new, by) and not itself:
-            yield step, None
-        for other in others:
-            if _is_of(other, by):
-                yield step, other
-
-
-def _is_of(waiter: Waiter, by: Claim | Waiter) -> bool:
-    """Whether a claim, or a place in line, belongs to the party that waits."""
-    return is_same(waiter, by) or (isinstance(by, Claim) and by.id in waiter.holding)
-
-
-def _kept_by(board: Board, operation: Operation, waiter: Waiter) -> Iterator[tuple[Step, Claim | Waiter]]:
-    """The claims and the earlier waits that keep a waiter from what it waits for."""
+def _kept_by(
+    board: Board, operation: Operation, one: Standing, parties: _Parties, known: Container[Party]
+) -> Iterator[tuple[Step, Claim | Waiter]]:
+    """The claims, and the earlier waits of parties that aren't known yet, that keep a waiter from what it wants."""
+    waiter, start = one.waiter, party(parties.new)
     for claim, wanted in _in_the_way(board, operation, waiter):
         if not claim.queued:  # that one's end is up to the merge queue
             yield Step(waiter, wanted, claim.worker, claim), claim
-    for first in ahead_of(board, waiter, operation.at, operation.author.host):
-        if not (waiter.takes_any and first.waiter.takes_any):  # what one of them gets, the other doesn't need
-            yield Step(waiter, first.wanted, first.waiter.worker, None), first.waiter
+    for first in parties.line:
+        its = party(first.waiter)
+        if first.waiter.ticket >= waiter.ticket or (its in known and its != start):
+            continue
+        both_any = (
+            waiter.takes_any and first.waiter.takes_any
+        )  # what one of them gets, the other doesn't need
+        wanted_too = None if both_any else in_common(first, one)
+        if wanted_too is not None:
+            yield Step(waiter, wanted_too, first.waiter.worker, None), first.waiter
 
 
 def _in_the_way(board: Board, operation: Operation, waiter: Waiter) -> Iterator[tuple[Claim, str]]:

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from gitpw.domain.backlog import may_say
 from gitpw.domain.board import Board
 from gitpw.domain.custody import required
 from gitpw.domain.ids import OperationId
@@ -133,16 +134,19 @@ class Ledger:
     def freshest(self, timeout: float = 10.0) -> tuple[Board, datetime | None, PwError | None]:
         """The current state where it can be had, else the last known one: the board, as of when, and why not now.
 
-        What was forged is not to be had, and is told.
+        Where that is forged, the last verified state is the one that counts now, and that is told.
         """
         try:
             return self.fresh(timeout), None, None
-        except (OfflineError, ForgedError) as error:
+        except OfflineError as error:
             if self.store.tip() is None:
                 raise
-            if isinstance(error, ForgedError):
-                self._tell(f"{error.message}: this is the last state that was verified")
             return self.board(), self.store.asked(), error
+        except ForgedError as error:
+            if self.store.tip() is None:
+                raise
+            self._tell(f"{error.message}: this is the last state that was verified")
+            return self.board(), None, error
 
     def rehearsed(self, request: Request, author: Author) -> tuple[Board, Operation]:
         """A request as an operation on the last known state, and that state: to see what would come of it."""
@@ -381,7 +385,6 @@ class Ledger:
         board: Board,
         said: Sequence[Said] = (),
     ) -> Operation:
-        """What is said of claims that are no longer current is left out."""
         return Operation(
             id=identity,
             author=author,
@@ -389,7 +392,7 @@ class Ledger:
             at=self._now(),
             request=request,
             along=self._along(board, author) if board.begun else (),
-            said=tuple(one for one in said if _is_current(board, one))[:MOST_SAID],
+            said=tuple(one for one in said if may_say(board, author.worker, one))[:MOST_SAID],
         )
 
     def _told(self, board: Board, operation: Operation, said: Sequence[Said]) -> None:

@@ -240,11 +240,13 @@ def _operation(commit: str, payload: bytes) -> tuple[int, Operation]:
 
 def _root(history: History, step: _Step, operation: Operation, known: str | None, after: Board) -> Board:
     """The state whose keys count for a commit without a past: the one known here, if any, else its own."""
-    if not isinstance(operation.request, Begin | Restore) or (known and isinstance(operation.request, Begin)):
+    before = after if known is None else Board(history.cells(known))
+    begins = isinstance(operation.request, Begin | Restore)
+    # an old beginning is no new one: what goes on from it leaves out what was verified since
+    if not begins or (known is not None and after.counter <= before.counter):
         raise ForgedError(
             step.commit, "doesn't follow from the last state that was verified here", counter=after.counter
         )
-    before = after if known is None else Board(history.cells(known))
     if before.settings.signed and not after.settings.signed:
         raise ForgedError(step.commit, "was restored without signatures", counter=after.counter)
     now = after.signers()

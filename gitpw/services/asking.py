@@ -13,7 +13,7 @@ from gitpw.domain.merge import Merge
 from gitpw.domain.operation import Done, Leave, Outcome, Register, Request, Signing, Wait
 from gitpw.domain.resource import Glob, Path, resource
 from gitpw.domain.worker import WorkerType
-from gitpw.errors import REFUSALS, ConfigError, ContendedError, InvalidError, OfflineError, PwError
+from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
 from gitpw.ledger.ledger import Answer, Settled
 from gitpw.ledger.store import Move
 from gitpw.services.ports import Context, Own, Worktree
@@ -36,7 +36,7 @@ def ask(
 ) -> tuple[Done, Answer]:
     """Ask the ledger as me, after what earlier commands left open is settled; raises what is refused."""
     settle(ctx)
-    if ctx.policy.policy.signed and not ctx.dry_run and not isinstance(request, Register | Signing):
+    if not isinstance(request, Register | Signing):
         begin_signing(ctx)
     answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
     return granted(answer.outcome), answer
@@ -47,6 +47,8 @@ def begin_signing(ctx: Context) -> None:
 
     It is turned off by an administrator alone: rules are a file that whoever may push can change.
     """
+    if not ctx.policy.policy.signed or ctx.dry_run:
+        return
     if ctx.ledger.board().settings.administrators or not ctx.rules.policy().policy.signed:
         return
     if ctx.ledger.fresh().settings.administrators:
@@ -116,7 +118,7 @@ def _end_wait(ctx: Context, left: Settled) -> None:
     """Whoever waited on this machine is no more: give up its place in line, now or by a later command."""
     ticket = left.outcome.detail.get("ticket") if isinstance(left.outcome, Done) else None
     if ticket is not None and ctx.ledger.board().waiter(ticket) is not None:
-        with suppress(ContendedError, OfflineError):
+        with suppress(PwError):
             ctx.ledger.transact(Leave(tickets=(ticket,)), ctx.me)
         if ctx.ledger.board().waiter(ticket) is not None:
             return

@@ -20,6 +20,7 @@ from gitpw.errors import InvalidError, PwError
 from gitpw.ledger.ledger import Answer
 from gitpw.services.asking import (
     as_own,
+    begin_signing,
     canonical,
     granted,
     held,
@@ -124,6 +125,7 @@ def _folders(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _claimed(ctx: Context, request: Take, place: Wanted, *, explain: bool) -> Claimed:
+    begin_signing(ctx)
     answer = ctx.ledger.transact(request, ctx.me, hold=True)
     done = granted(_explained(ctx, answer, explain=explain))
     mine = live(None if done.claim is None else answer.board.claim(done.claim))

@@ -55,7 +55,7 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         suspected=suspected,
         warned=warned,
         branches=_branches(ctx, dry_run=dry_run),
-        left=[str(one) for one in _left(ctx, expired.tasks)],
+        left=[] if dry_run else [str(one) for one in _left(ctx, expired.tasks)],
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
         waits=list(expired.detail.get("waits", ())),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
@@ -10,7 +10,7 @@ from gitpw.domain.ids import ClaimId
 from gitpw.domain.lock import GIVEN_BACK, Claim
 from gitpw.domain.operation import Mine, Renew
 from gitpw.domain.presence import is_alive, is_young, known
-from gitpw.errors import InvalidError
+from gitpw.errors import InvalidError, StaleError
 from gitpw.services.asking import ask, granted_no_more, settle
 from gitpw.services.life import sign
 from gitpw.services.ports import Context, Own, Trace
@@ -28,23 +28,28 @@ class Beaten(NamedTuple):
     quiet: bool = False
 
 
-def heartbeat(ctx: Context, *, older: int | None = None) -> Beaten:
+def heartbeat(ctx: Context, *, older: int | None = None, alone: bool = False) -> Beaten:
     """Renew every claim that a checkout of this repository remembers, and those that the ledger says are mine.
 
     Of other workers only those whose checkout lives: nobody keeps alive what was killed. With `older`, nothing is done
     unless one of them was renewed longer ago than so many seconds, by whomever. A claim that is lost to one of this
     machine's workers doesn't keep the others from being renewed; where the checkout that asks lost its own, that is
-    raised as a `StaleError` once the rest is renewed. Raises `InvalidError` where nothing of mine is left.
+    raised as a `StaleError` once the rest is renewed. Raises `InvalidError` where nothing of mine is left, and `alone`,
+    where nobody's life stands behind it, also where nobody has given another sign of life for as long as a lease lasts.
     """
     settle(ctx)
-    sign(ctx)
+    if not alone:
+        sign(ctx)
     traces, board = ctx.traces.all(), ctx.ledger.board()
     here = [trace.own for trace in traces if trace.here and not _is_over(board, trace.own)]
     mine = {own.claim: Mine(claim=own.claim, token=own.token) for own in here}
-    if not any(trace.here for trace in traces):
+    is_task_tree = ctx.repo.git_dir != ctx.repo.common_dir and any(trace.here for trace in traces)
+    if not mine and not is_task_tree:
         mine = _elsewhere(ctx, board, traces)
     if not mine:
         raise _nothing_left(ctx, board, traces)
+    if alone:
+        _check_alive(ctx, board, traces, mine)
     mine |= {one.claim: one for one in _of_machine(ctx, board, traces)}
     standing = [claim for one in mine.values() if (claim := _current(board, one)) is not None]
     now = ctx.clock.now()
@@ -54,14 +59,32 @@ def heartbeat(ctx: Context, *, older: int | None = None) -> Beaten:
         and all(is_young(one, now, older) for one in standing)
     ):
         return Beaten(standing, [], quiet=True)
-    done, answer = ask(ctx, Renew(claims=tuple(mine.values()), older=older))
+    try:
+        done, answer = ask(ctx, Renew(claims=tuple(mine.values()), older=older))
+    except StaleError as error:
+        board = ctx.ledger.board()
+        if all(_is_over(board, trace.own) for trace in traces if trace.own.claim in mine):
+            raise _nothing_left(ctx, board, traces) from error  # given back while this was under way
+        raise
     protect(ctx)
     lost = [ClaimId(name) for name in done.detail.get("lost", ())]
-    gone = next((own for own in here if own.claim in lost), None)
+    gone = next((own for own in here if own.claim in lost and not _is_over(answer.board, own)), None)
     if gone is not None:
         raise granted_no_more(answer.board, ctx.me.worker, gone)
     renewed = [answer.board.claim(ClaimId(name)) for name in done.detail.get("renewed", ())]
     return Beaten([claim for claim in renewed if claim is not None], lost, quiet=not done.changed)
+
+
+def _check_alive(ctx: Context, board: Board, traces: Sequence[Trace], mine: Mapping[ClaimId, Mine]) -> None:
+    """Raise `InvalidError` where all of my checkouts have been silent for too long."""
+    now = ctx.clock.now()
+    signs = {trace.own.claim: trace.sign for trace in traces}
+    claims = [claim for one in mine.values() if (claim := _current(board, one)) is not None]
+    if claims and not any(is_alive(claim, signs.get(claim.id), now) for claim in claims):
+        raise InvalidError(
+            "nobody has given a sign of life here for as long as the lease lasts: it isn't renewed any more",
+            hint="'git pw heartbeat --every 5m --parent PID' lives with a process that is named",
+        )
 
 
 def _current(board: Board, mine: Mine) -> Claim | None:

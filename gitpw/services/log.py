@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, NamedTuple
 
 from gitpw.domain.ids import TaskId, WorkerId
@@ -39,7 +40,7 @@ TOLD = {
 class Event(NamedTuple):
     """One operation that was applied; what comes from the ledger has not been checked.
 
-    `signature` is "verified", "signed" (before this clone joined) or "unsigned"; None where nobody ever asked for any.
+    `signature` is "verified", "signed" (but not verified here) or "unsigned"; None where nobody ever asked for any.
     """
 
     counter: int
@@ -91,7 +92,7 @@ def log(
         ctx.tell(f"{error.message}: showing what was verified")
     oldest = ctx.clock.now() - since if since is not None else None
     found = []
-    verified = (ctx.ledger.verified_from() or 0) if ctx.ledger.board().settings.administrators else None
+    verified = _verified(ctx)
     for entry in ctx.ledger.history():
         if entry.counter <= after:
             break
@@ -103,7 +104,14 @@ def log(
     return found[::-1]
 
 
-def _signature(ctx: Context, entry: Entry, verified: int | None) -> str | None:
+def _verified(ctx: Context) -> float | None:
+    """The counter from which on signatures were verified here; None where nobody ever asked for any."""
+    if not ctx.ledger.board().settings.administrators:
+        return None
+    return inf if ctx.remote is None else ctx.ledger.verified_from() or 0
+
+
+def _signature(ctx: Context, entry: Entry, verified: float | None) -> str | None:
     if verified is None:
         return None
     raw = ctx.ledger.store.raw(entry.commit)

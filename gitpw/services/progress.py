@@ -35,13 +35,6 @@ def progress(
     """
     settle(ctx)
     name, own = my_task(ctx, task)
-    board, words = ctx.ledger.board(), Words(step, done, total, percent, eta)
-    claim = _claim(ctx, board, name, own)
-    word = None if claim is None else _word(ctx, board, claim, name, words)
-    if claim is not None and word is not None and _may_wait(ctx, board, claim, word.progress):
-        if not ctx.dry_run:
-            ctx.reports.hold(word)
-        return _told(ctx, board, claim, word)
     request = Report(
         task=name,
         claim=own and own.claim,
@@ -52,6 +45,13 @@ def progress(
         percent=percent,
         eta=eta,
     )
+    board, words = ctx.ledger.board(), Words(step, done, total, percent, eta)
+    claim = _claim(ctx, board, name, own)
+    word = None if claim is None else _word(ctx, board, claim, name, words)
+    if claim is not None and word is not None and _may_wait(ctx, board, claim, word.progress):
+        if not ctx.dry_run:
+            ctx.reports.hold(word)
+        return _told(ctx, board, claim, word)
     return _shared(ctx, own, word, request)
 
 

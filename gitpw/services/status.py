@@ -18,6 +18,7 @@ from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.turns import in_line
 from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
+from gitpw.ledger.signing import ForgedError
 from gitpw.services.expecting import expecting
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
 from gitpw.services.overdue import overdue
@@ -59,7 +60,9 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         board, as_of = ctx.ledger.board(), ctx.ledger.store.asked()
     else:
         board, as_of, error = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
-        if error is not None:
+        if isinstance(error, ForgedError):
+            warnings.append(f"{error.message} ('git pw doctor --fix' puts back what is shown here)")
+        elif error is not None:
             age = f"as of {isoformat(as_of)}" if as_of is not None else "of unknown age"
             warnings.append(f"this is {age}, since {error.message}")
     now = ctx.clock.now()

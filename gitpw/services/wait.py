@@ -177,12 +177,17 @@ class _Line(Generic[W]):
 
     def _late(self, found: View) -> ContendedError:
         """The time is up."""
-        refused = self._refused
-        if found.refused is not None and found.refused.code == "held":
-            refused = refusal("held", found.refused.message, found.refused.hint, found.refused.data)
+        refused = self._why(found)
         ahead = [one.public(place) for place, one in enumerate(found.ahead, 1)]
         data = {**refused.data, "wait": {"place": found.place, "ahead": ahead}}
         return ContendedError(f"still not free after {self._length}: {refused.message}", refused.hint, **data)
+
+    def _why(self, found: View) -> PwError:
+        """What is in the way now; that there is no task, with the reasons that the rule itself gave for it."""
+        now = found.refused
+        if now is None or (now.code == "nothing" and isinstance(self._refused, NothingError)):
+            return self._refused
+        return refusal(now.code, now.message, now.hint, now.data)
 
     # looking
 
@@ -217,7 +222,7 @@ class _Line(Generic[W]):
         """Tell one's place, when it has changed or something else is in the way."""
         if found.refused is None:
             return
-        why = found.refused.message if found.refused.code == "held" else self._refused.message
+        why = self._why(found).message
         if self._told == (found.place, why):
             return
         up_to = f"waiting up to {self._length}, " if self._told is None else ""

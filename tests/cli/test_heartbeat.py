@@ -56,7 +56,7 @@ def test_it_becomes_a_small_process(cli: Cli, serve: Serve, became: list[list[st
     every, done, process, _, place, flags, *command = words[4:]
     assert (every, done, process, place, flags) == ("300.0", "1", str(os.getpid()), "/shop/.git", "j-")
     assert command == [sys.executable, "-P", "-m", "gitpw", "--json", "-C", "/shop", "--as", "dana", *BEAT]
-    assert run.call_args.kwargs == {"older": 5}
+    assert run.call_args.kwargs == {"older": 5, "alone": False}
 
 
 BEAT = ("hook", "beat", "270")
@@ -92,7 +92,7 @@ def test_a_beat_says_what_it_renewed(cli: Cli, serve: Serve) -> None:
     run = serve("heartbeat.heartbeat", Beaten([a_claim()], []))
     answer = cli("hook", "beat", "270")
     assert (answer.out, answer.err) == ("", "renewed task-001: 48m left\n")
-    assert run.call_args.kwargs == {"older": 270}
+    assert run.call_args.kwargs == {"older": 270, "alone": False}
     serve("heartbeat.heartbeat", Beaten([a_claim()], [], quiet=True))
     answer = cli("hook", "beat", "270")
     assert (answer.out, answer.err) == ("", "")
@@ -114,5 +114,17 @@ def test_the_process_that_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_ancestors", lambda: iter([10, 9, 8, 1]))
     assert identity.guardian({}) == (9, "at 9")
     assert identity.guardian({"CLAUDECODE": "1"}) == (8, "at 8")
-    monkeypatch.setattr(identity, "_ancestors", lambda: iter([10, 1]))
-    assert identity.guardian({}) == (0, "")
+    for orphaned in ([10, 1], [1]):
+        monkeypatch.setattr(identity, "_ancestors", lambda orphaned=orphaned: iter(orphaned))
+        assert identity.guardian({}) == identity.guardian({"CLAUDECODE": "1"}) == (0, "")
+
+
+def test_without_anybody_to_end_with_it_is_no_sign_of_life(
+    cli: Cli, serve: Serve, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its beats say so, and it tells; unless nobody is what was asked for."""
+    monkeypatch.setattr("gitpw.adapters.identity.guardian", lambda _: (0, ""))
+    serve("heartbeat.heartbeat", Beaten([a_claim()], []))
+    beats(cli, "--every", "5m")
+    beats(cli, "--every", "5m", "--parent", "0")
+    assert [words[-1] for words in became] == ["--alone", "270"]

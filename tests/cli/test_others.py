@@ -231,7 +231,7 @@ def test_gc(cli: Cli, serve: Serve) -> None:
         [],
         ["fix/task-001"],
         [],
-        ["bob"],
+        waits=["bob"],
     )
     run = serve("gc.gc", done)
     assert cli("gc").out.splitlines() == [

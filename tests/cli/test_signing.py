@@ -9,6 +9,7 @@ import pytest
 from gitpw.domain.ids import WorkerId
 from gitpw.domain.worker import Worker
 from gitpw.services.signing import Signed
+from gitpw.services.workers import Shown
 from tests.domain.test_custody import key
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def test_registering_a_key(cli: Cli, serve: Serve) -> None:
 
 def test_showing_a_key(cli: Cli, serve: Serve) -> None:
     """A worker without one looks as it always did."""
-    serve("workers.show_worker", BOB)
+    serve("workers.show_worker", Shown(BOB, []))
     assert f"  signs with {key('bob')}\n" in cli("worker", "show", "bob").out
     assert "signingKey" in cli("worker", "show", "bob", "--json").data["worker"]
-    serve("workers.show_worker", BOB.but(signing_key=None))
+    serve("workers.show_worker", Shown(BOB.but(signing_key=None), []))
     assert "signingKey" not in cli("worker", "show", "bob", "--json").data["worker"]

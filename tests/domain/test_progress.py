@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitpw.domain.backlog import may_say
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
@@ -222,6 +224,8 @@ def test_few_durations_are_kept(spans: list[tuple[int, int]]) -> None:
     assert len(found.seconds) <= REMEMBERED
     assert all(one > 0 for one in found.seconds)
     assert found.and_one(None, NOON) == found
+    if found.seconds:
+        assert found.median.total_seconds() == median(found.seconds)
 
 
 def working() -> State:
@@ -320,3 +324,14 @@ def test_finished_tasks_are_remembered_by_type() -> None:
     state.done(Fail(task=TaskId("task-002"), reason="no"), minutes=70)
     assert state.board.durations(TaskType.FIX).seconds == (720,)
     assert state.board.durations(TaskType.FEAT).seconds == ()
+
+
+def test_where_all_is_signed_everybody_speaks_for_himself() -> None:
+    """A word that another worker's signature would stand for says nothing."""
+    state = working()
+    board, said = state.board, word(state, 35, 2)
+    assert may_say(board, WorkerId("eve"), said)
+    board.put_settings(board.settings.but(signed=True))
+    assert not may_say(board, WorkerId("eve"), said)
+    assert may_say(board, ADA, said)
+    assert not may_say(board, ADA, said.but(token=99))

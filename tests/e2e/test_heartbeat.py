@@ -122,7 +122,8 @@ def test_it_ends_with_a_parent_that_is_killed(shop: Shop) -> None:
 
 def _descendants(pid: int) -> list[int]:
     """The processes below one."""
-    found, todo = [], [pid]
+    found: list[int] = []
+    todo = [pid]
     while todo:
         with suppress(OSError):
             children = Path(f"/proc/{(one := todo.pop())}/task/{one}/children").read_text().split()
@@ -213,9 +214,8 @@ def test_two_on_one_machine_make_one_push(shop: Shop) -> None:
     renewed = pw("heartbeat", cwd=trees[0], check=0).data["renewed"]
     assert {lock["taskId"] for lock in renewed} == {"task-001", "task-002"}
     assert shop.renewals() == 1
-    for tree in trees:
-        beating = shop.beating(tree, "--every", "10m")
-        until(lambda beating=beating: "renewed task-002" in beating.err.read_text())
+    both = [shop.beating(tree, "--every", "10m") for tree in trees]
+    until(lambda: all("renewed task-002" in one.err.read_text() for one in both))
     quiet = [pw("hook", "beat", "500", cwd=tree, check=0).data["quiet"] for tree in trees]
     assert quiet == [True, True]
     assert shop.renewals() <= 2
@@ -229,6 +229,33 @@ def test_a_killed_worker_is_not_kept_alive_by_others(shop: Shop) -> None:
     renewed = pw("heartbeat", cwd=alice, env=later, check=0).data["renewed"]
     assert {lock["workerId"] for lock in renewed} == {"alice", "cy"}
     assert bob.exists()
+
+
+def test_a_beat_without_a_session_keeps_nothing_alive_for_ever(shop: Shop) -> None:
+    """It renews as long as there are other signs of life, and is none."""
+    tree = shop.claim("alice")
+
+    def alone(minutes: int, exit_: int) -> Any:
+        env = {"FAKETIME": f"+{minutes}m", **_faketime()}
+        return pw("hook", "beat", "270", "--alone", cwd=tree, env=env, check=exit_).data
+
+    alone(40, 0)
+    pw("status", cwd=tree, env={"FAKETIME": "+50m", **_faketime()}, check=0)
+    alone(100, 0)
+    assert "sign of life" in alone(112, 6)["message"]
+
+
+def test_what_is_over_here_keeps_nothing_else_from_being_renewed(shop: Shop) -> None:
+    """The main checkout stands for all that its worker holds; a task's worktree for its own claim alone."""
+    tree = shop.claim("alice")
+    pw("--as", "alice", "worker", "register", "--max-tasks", "2", cwd=shop.work, check=0)
+    pw("task", "add", "More", cwd=shop.work, check=0)
+    pw("--as", "alice", "claim", "--no-worktree", cwd=shop.work, check=0)
+    pw("--as", "alice", "fail", "task-002", "--reason", "x", cwd=shop.work, check=0)
+    renewed = pw("--as", "alice", "heartbeat", cwd=shop.work, check=0).data["renewed"]
+    assert [lock["taskId"] for lock in renewed] == ["task-001"]
+    pw("release", "--keep-worktree", cwd=tree, check=0)
+    assert pw("heartbeat", cwd=tree, check=6).data["code"] == "invalid"
 
 
 def _faketime() -> dict[str, str]:

@@ -15,7 +15,7 @@ from gitpw.domain.operation import Register, Signing
 from gitpw.errors import ConfigError, FailedError, InvalidError
 from gitpw.ledger.audit import audited
 from gitpw.ledger.objects import Object
-from gitpw.ledger.signing import ForgedError, Signed, UnsignableError, parents, split
+from gitpw.ledger.signing import ForgedError, Signed, UnsignableError, parents, split, verify
 from tests.domain.test_custody import key, register
 from tests.ledger.clients import Arena, Client, Wrapped, author, new_task, wrapped
 from tests.support.git import git, run
@@ -121,9 +121,9 @@ def refused(reader: Client, arena: Arena, *words: str) -> ForgedError:
     with pytest.raises(ForgedError):
         reader.ask(new_task("on top"))
     assert tip_of(arena) == forged
-    board, asked, error = reader.ledger.freshest()
+    board, as_of, error = reader.ledger.freshest()
     assert board.counter == Board(reader.store.cells(good)).counter
-    assert (asked is not None, isinstance(error, ForgedError)) == (True, True)
+    assert (as_of, isinstance(error, ForgedError)) == (None, True)
     return told
 
 
@@ -281,6 +281,25 @@ def test_state_that_does_not_follow(arena: Arena, ada: Client) -> None:
     impostor.done(new_task("forged"))
     assert root != raw
     refused(ada, arena, "doesn't follow from the last state that was verified here")
+
+
+def test_old_beginning_is_no_new_one(arena: Arena, ada: Client) -> None:
+    """A restored ledger, all well signed, from which another goes on than the one that is known."""
+    ada.titles()
+    assert arena.remote is not None
+    git("update-ref", "-d", LEDGER, cwd=arena.remote.bare)
+    ada.ledger.restore(author("ada"), "gone")
+    ada.titles()
+    root = tip_of(arena)
+    ada.done(new_task("real"))
+    known = tip_of(arena)
+    git("update-ref", LEDGER, root, cwd=arena.remote.bare)
+    mallory = person(arena, "mallory")
+    mallory.done(new_task("another"))
+    fork = tip_of(arena)
+    ada.store.fetch()
+    with pytest.raises(ForgedError, match="doesn't follow from the last state that was verified here"):
+        verify(ada.store, Pens, known, fork)
 
 
 def test_merge_is_none(arena: Arena, ada: Client) -> None:

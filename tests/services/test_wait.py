@@ -313,6 +313,17 @@ def test_nothing_at_the_end(world: World) -> None:
         world.wait(None, Take(lease=LEASE))
 
 
+def test_what_is_in_the_way_now_is_told(world: World) -> None:
+    """Who waited for a file at first, and then for a task, is told of the task."""
+    world.at(10, "ada", Unlock(all=True))
+    with pytest.raises(ContendedError, match="nothing to claim now"):
+        world.wait("30s", Take(lease=LEASE, locks=locks("a")))
+    assert world.told == [
+        "a is held by ada: waiting up to 30s, number 1 in line",
+        "nothing to claim now: number 1 in line",
+    ]
+
+
 def test_a_lease_that_looks_over_is_marked(world: World) -> None:
     """What a host that is gone holds is marked, so that it comes free in a while though no other clock agrees."""
     world.does("ada", Unlock(all=True))
