@@ -37,6 +37,7 @@ LEFT_BEHIND = (
     ("store.git/objects/**/tmp_*", "half written object", LONG),
     ("*.tmp", "half written file", SHORT),
     ("journal/*.new", "half written operation", SHORT),
+    ("notify/*.tmp", "half written file", SHORT),
     ("progress/*.tmp", "half written file", SHORT),
     ("trace-*", "trace", SHORT),
     ("shallow-*", "list of commits", SHORT),
