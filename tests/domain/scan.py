@@ -63,7 +63,7 @@ def best_by_scan(
         if (task.status is TaskStatus.PENDING or task.id in lost or is_due(task, operation.at))
         and all(name in tasks and tasks[name].merged_at for name in task.dependencies)
         and not any(is_open(part) for part in tasks.values() if part.parent == task.id)
-        and not any(goes_first(cells, elder, task) for elder in elders)
+        and not any(goes_first(cells, elder, task, elders) for elder in elders)
         and set(task.required_skills) <= skills
         and is_free(
             board,
@@ -205,9 +205,9 @@ def seniority(task: Task) -> tuple[int, int]:
     return task.reserved.since, task_number(task.id)
 
 
-def goes_first(cells: Dictionary, elder: Task, task: Task) -> bool:
-    """Whether a task must wait for an elder."""
-    if elder.id == task.id or (task.reserved and seniority(task) < seniority(elder)):
+def goes_first(cells: Dictionary, elder: Task, task: Task, elders: Sequence[Task]) -> bool:
+    """Whether a task must wait for an elder; an older one needn't, as long as files are kept for it."""
+    if elder.id == task.id or (task in elders and seniority(task) < seniority(elder)):
         return False
     mine, its = ([seen(cells, file) for file in one.files] for one in (elder, task))
     reach = elder.passed // aging.PASSES - 1

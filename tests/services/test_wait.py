@@ -305,10 +305,9 @@ def test_any_task_is_looked_for_only_when_it_may_be_there(
 
 
 def test_nothing_at_the_end(world: World) -> None:
-    """Who waits for any task in vain is told why, as without waiting."""
-    with pytest.raises(ContendedError, match="still not free after 30s: there are no open tasks") as caught:
+    """Who waits for any task in vain is told so, as without waiting."""
+    with pytest.raises(ContendedError, match="still not free after 30s: there are no open tasks"):
         world.wait("30s", Take(lease=LEASE))
-    assert caught.value.data["reasons"] == []
     with pytest.raises(NothingError):
         world.wait(None, Take(lease=LEASE))
 
