@@ -1,0 +1,72 @@
+"""What has become of tasks and workers so far: kept up to date with the ledger, from what was found out before."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from contextlib import suppress
+
+from gitpw.domain.event import Event
+from gitpw.domain.history import History
+from gitpw.errors import OfflineError
+from gitpw.ledger.store import Store
+from gitpw.services.ports import Context
+
+VERSION = b"git-pw history 1"
+"""Begins the file. To be counted up whenever what is kept is made otherwise than before."""
+
+NAME = "history"
+
+
+def history(ctx: Context, *, whole: bool = False) -> History:
+    """All that led to the last known state, as far back as it is here; with `whole`, what is missing is fetched.
+
+    The ledger itself isn't asked for news: whoever shows this has done so. Where the rest can't be had, what is here
+    must do.
+    """
+    store = ctx.ledger.store
+    if whole:
+        with suppress(OfflineError):
+            deepen(store)
+    tip = store.tip()
+    if tip is None:
+        return History()
+    known = _recalled(store)
+    found = (None if known is None else _continued(store, known, tip)) or _made(store, tip)
+    if known is None or found.commit != known.commit:
+        data = json.dumps(found.to_data(), separators=(",", ":")).encode()
+        store.keep(NAME, b"%b %08x\n%b" % (VERSION, zlib.crc32(data), data))
+    return found
+
+
+def deepen(store: Store) -> None:
+    """Fetch the history that isn't here; raises `OfflineError`."""
+    if store.deepen():
+        store.keep(NAME, None)
+
+
+def _recalled(store: Store) -> History | None:
+    head, _, data = (store.recall(NAME) or b"").partition(b"\n")
+    if head != b"%b %08x" % (VERSION, zlib.crc32(data)):
+        return None
+    try:
+        return History.from_data(json.loads(data))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _continued(store: Store, known: History, tip: str) -> History | None:
+    """The history that goes on from a known one; None where that isn't part of what led here."""
+    new: list[Event] = []
+    for step in store.walk(tip):
+        if step.commit == known.commit:
+            return known.fold(reversed(new))
+        if step.event is not None:
+            if step.event.counter <= known.counter:
+                break
+            new.append(step.event)
+    return None
+
+
+def _made(store: Store, tip: str) -> History:
+    return History().fold(reversed(list(store.events(tip))))
