@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from gitpw.domain.ids import isoformat
+
 EARLIEST, LATEST = 0, 253_370_764_800
 """The moments that any clock can show in any time zone, in seconds since 1970: up to the year 9999."""
 
@@ -19,7 +21,7 @@ class Event(NamedTuple):
     """One step of the ledger; `counter` is the order of everything, `at` only what its writer's clock said, in seconds.
 
     `tasks` are names with a blank between them. `detail` and `facts` are JSON objects as text: what people and
-    programs are told of it, and what only history needs of it; no facts are "".
+    programs are told of it, and what only history needs of it; no facts are "". `signature` is for whoever looks at it.
     """
 
     counter: int
@@ -32,11 +34,17 @@ class Event(NamedTuple):
     subject: str
     detail: str = "{}"
     facts: str = ""
+    signature: str | None = None
 
     @property
     def moment(self) -> datetime:
         """When it happened, by its writer's clock."""
         return datetime.fromtimestamp(self.at, UTC)
+
+    @property
+    def task_id(self) -> str | None:
+        """The one task that it is about; None where there are more, or none."""
+        return self.tasks if self.tasks and " " not in self.tasks else None
 
     @property
     def task_ids(self) -> list[str]:
@@ -53,7 +61,23 @@ class Event(NamedTuple):
         """The facts as values."""
         return _object(self.facts) if self.facts else {}
 
+    def public(self) -> dict[str, Any]:
+        """The event as `--json` shows it."""
+        return {
+            "counter": self.counter,
+            "id": self.id,
+            "at": isoformat(self.moment),
+            "workerId": self.worker,
+            "verb": self.verb,
+            "taskId": self.task_id,
+            "detail": self.data,
+            **({"signature": self.signature} if self.signature is not None else {}),
+        }
+
 
 def _object(text: str) -> dict[str, Any]:
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
     return found if isinstance(found, dict) else {}

@@ -29,6 +29,9 @@ FIRST = re.compile(VERSION.encode() + rb" ([0-9a-f]{40}|-) (cut|whole)\n")
 BLOCK = re.compile(rb"=(\d{1,9}) ([0-9a-f]{8}) ([0-9a-f]{40})\n")
 LONGEST_LINE = 128
 
+FIELDS = 10
+"""Of an event that are kept."""
+
 EVENTS = 1_000
 """Of one block."""
 
@@ -88,7 +91,7 @@ class _New:
 
     def _close(self) -> None:
         events = (step.event for step in reversed(self._steps) if step.event is not None)
-        text = "".join(["\t".join(map(str, event)) + "\n" for event in events])
+        text = "".join(["\t".join(map(str, event[:FIELDS])) + "\n" for event in events])
         content = text.encode(errors="surrogatepass")
         head = b"=%d %08x %b\n" % (len(content), zlib.crc32(content), self._steps[0].commit.encode())
         self._blocks.append(head + content)
@@ -246,4 +249,4 @@ def _read(file: BinaryIO, block: Block) -> list[Event] | None:
 
 def _event(line: str) -> Event:
     counter, at, *words = line.split("\t")
-    return Event(int(counter), int(at), *words)
+    return Event._make((int(counter), int(at), *words, None))

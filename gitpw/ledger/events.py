@@ -7,6 +7,7 @@ accepted into the ledger must be shown whether it is valid or not.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -37,12 +38,65 @@ TOLD = {
 ALWAYS = frozenset({"claim", "lock", "unlock", "release"})
 """Whose detail has all of that, null where nothing was said."""
 
+WITH_FACTS = frozenset({"add", "split", "complete", "fail", "merging", "land", "return"})
+"""Verbs of which history needs to know more."""
+
+_COUNTER, _OPERATION, _OUTCOME = f"\n{COUNTER}", f"\n{OPERATION}", f"\n{OUTCOME}"
+_ENDS = ("\n", "")
+_USUAL = re.compile(
+    r"([^\n]+)\n\n"
+    + COUNTER
+    + r"([0-9]{1,18})\n"
+    + OPERATION
+    + r'\{(?:"along":\[[^\n]*\],)?"at":"(20[0-9]{2}-[0-9]{2}-[0-2][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)",'
+    r'"author":\{[^{}\n]*"worker":"([a-z0-9._-]{1,63})"\},"id":"([0-9a-f]{32})",'
+    r'"request":\{([^\n]*)"verb":"([a-z]{1,20})"\}(?:,"said":\[[^\n]*\])?,"seen":[0-9]{1,18},"v":1\}\n'
+    + OUTCOME
+    + r'\{"changed":true,"claim":(?:null|"[0-9a-f]{16}"),"detail":(\{[^\n]*\}),"notes":\[[^\n]*\],'
+    r'"tasks":\[((?:"task-[0-9]{3,9}",?)*)\],"token":(null|[0-9]{1,18})\}\n'
+)
+"""A message as git-pw writes it. In JSON every quote within a string has a backslash, so none is taken for another."""
+
+_QUICK = {
+    **dict.fromkeys(("claim", "release", "start", "push", "renew", "suspect", "expire"), ""),
+    "complete": '"queue":true',
+    "merging": '"back":[]',
+}
+"""Verbs of which history needs to know no more than that, where their request has these words."""
+
 _decode = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def event(text: str, commit: str, when: int) -> Event | None:
     """The event that a commit message holds, None where it holds none; `when` stands in for a time that isn't one."""
+    usual = _USUAL.fullmatch(text)
+    try:
+        found = None if usual is None else _usual(usual, commit)
+    except ValueError:  # no such day
+        found = None
+    return found or decoded(text, commit, when)
+
+
+def _usual(found: re.Match[str], commit: str) -> Event | None:
+    """The event of a message as git-pw writes most of them, cut out of it; None where there is more to it."""
+    subject, counter, at, worker, identity, request, verb, detail, tasks, grant = found.groups()
+    if verb not in _QUICK or _QUICK[verb] not in request or not (tasks or '"task":"' not in request):
+        return None
+    if not subject.isprintable():
+        return None
+    more = "" if grant == "null" or '"token":' in detail else f'"token":{grant}'
+    if verb in ALWAYS and '"reason":' not in detail:
+        more += ',"reason":null' if more else '"reason":null'
+    if more:
+        detail = f"{detail[:-1]}{'' if detail == '{}' else ','}{more}}}"
+    seconds = int(datetime.fromisoformat(at).timestamp())
+    names = tasks.replace('"', "").replace(",", " ")
+    return Event(int(counter), seconds, identity, commit, worker, verb, names, subject, detail)
+
+
+def decoded(text: str, commit: str, when: int) -> Event | None:
+    """The same of any message, with its JSON decoded."""
     parts = _parts(text)
     if parts is None:
         return None
@@ -50,39 +104,31 @@ def event(text: str, commit: str, when: int) -> Event | None:
     request, author = operation.get("request"), operation.get("author")
     if not isinstance(request, dict) or not isinstance(author, dict):
         return None
-    verb = _word(request.get("verb"))
-    return Event(
-        counter,
-        _seconds(operation.get("at"), when),
-        _word(operation.get("id")),
-        commit,
-        _word(author.get("worker")),
-        verb,
-        " ".join(_tasks(request, outcome)),
-        _line(text.partition("\n")[0]),
-        _json(_detail(verb, request, outcome)) or "{}",
-        _json(_facts(verb, request, outcome)),
-    )
+    identity, worker, verb = map(_word, (operation.get("id"), author.get("worker"), request.get("verb")))
+    at, tasks = _seconds(operation.get("at"), when), _tasks(request, outcome)
+    subject, detail = _line(text[: text.find("\n")]), _detail(verb, request, outcome)
+    facts = _json(_facts(verb, request, outcome)) if verb in WITH_FACTS else ""
+    return Event(counter, at, identity, commit, worker, verb, tasks, subject, detail, facts)
 
 
 def _parts(text: str) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
     """Counter, operation and outcome; the last of each counts, as in `commits.read`."""
-    places = [text.rfind(f"\n{mark}") for mark in (COUNTER, OPERATION, OUTCOME)]
-    if min(places) < 0:
+    first, second, third = text.rfind(_COUNTER), text.rfind(_OPERATION), text.rfind(_OUTCOME)
+    if first < 0 or second < 0 or third < 0:
         return None
-    first = places[0] + 1 + len(COUNTER)
-    number = text[first : first + 19].partition("\n")[0]
+    number = NUMBER.match(text, first + len(_COUNTER))
     try:
-        operation, end = _decode(text, places[1] + 1 + len(OPERATION))
-        outcome, last = _decode(text, places[2] + 1 + len(OUTCOME))
+        operation, end = _decode(text, second + len(_OPERATION))
+        outcome, last = _decode(text, third + len(_OUTCOME))
     except (ValueError, RecursionError):
         return None
-    whole = text[end : end + 1] in {"\n", ""} and text[last : last + 1] in {"\n", ""}
-    if not whole or not NUMBER.fullmatch(number):
+    if number is None or text[number.end() : number.end() + 1] not in _ENDS:
+        return None
+    if text[end : end + 1] not in _ENDS or text[last : last + 1] not in _ENDS:
         return None
     if not isinstance(operation, dict) or not isinstance(outcome, dict):
         return None
-    return int(number), operation, outcome
+    return int(number[0]), operation, outcome
 
 
 def _word(value: object) -> str:
@@ -90,12 +136,12 @@ def _word(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    """The text without what ends a field or a line of a list of events."""
-    return text if text.isprintable() else text.replace("\t", " ").replace("\n", " ")
+    """The text without what ends a field or a line of a list of events, where it is nobody's honest word."""
+    return text if text.isprintable() else re.sub(r"[\t\n]", " ", text)
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    """The object as text, "" for an empty one; numbers beyond all bounds aren't worth keeping."""
+    """The object as text, "" for an empty one; one with numbers beyond all bounds isn't worth keeping."""
     try:
         return _encode(data) if data else ""
     except (ValueError, RecursionError):
@@ -115,14 +161,14 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
-def _tasks(request: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[str]:
+def _tasks(request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     named = outcome.get("tasks") or [request.get("task")]
     if not isinstance(named, list):
-        return []
-    return [name for name in named[:MOST_TASKS] if isinstance(name, str) and TASK.fullmatch(name)]
+        return ""
+    return " ".join([name for name in named[:MOST_TASKS] if isinstance(name, str) and TASK.fullmatch(name)])
 
 
-def _detail(verb: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _detail(verb: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     """What was granted, and for what reason."""
     found = outcome.get("detail")
     detail = found if isinstance(found, dict) else {}
@@ -132,7 +178,7 @@ def _detail(verb: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -
         value = request.get(name)
         if value is not None or verb in ALWAYS:
             detail.setdefault(name, value)
-    return detail
+    return _json(detail) or "{}"
 
 
 def _facts(verb: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ STALE = 3_600.0
 """Seconds after which nobody is at work with them any more: longer than any exchange with a remote may take."""
 
 STRIDE = 1_000
-"""Commits that are read at a time."""
+"""Commits that are read at a time at most."""
 
 TIP = "refs/pw/tip"
 LOCAL = "refs/pw/locks/main"
@@ -251,29 +251,33 @@ class GitStore:
 
     def walk(self, commit: str) -> Iterator[Step]:
         """The events that led to a state, newest first, each with its commit, as far back as they are here."""
-        at = commit
+        at, most = commit, 1
         while at:
-            steps = self._steps(at)
+            steps = self._steps(at, most)
             yield from steps
-            at = steps[-1].before if len(steps) == STRIDE else ""
+            at = steps[-1].before if len(steps) == most else ""
+            most = min(most * 8, STRIDE)
 
-    def _steps(self, commit: str) -> list[Step]:
-        """Some steps back from a commit.
+    def _steps(self, commit: str, most: int) -> list[Step]:
+        """So many steps back from a commit; fewer are all that there are.
 
         What git has once put into the store isn't checked again, nor remembered: it is read once, and that takes half
-        the time (measured). Fewer steps than `STRIDE` are all that there are.
+        the time (measured).
         """
         pygit2.settings.enable_strict_hash_verification(False)
         pygit2.settings.enable_caching(False)
         steps: list[Step] = []
+        at, get = commit, self.repo.get
         try:
-            found = self.commit(commit)
-            while found is not None and len(steps) < STRIDE:
-                name = str(found.id)
-                before = str(found.parent_ids[0]) if found.parent_ids else ""
+            while at and len(steps) < most:
+                found: object = get(at)
+                if not isinstance(found, pygit2.Commit):
+                    break
+                parents = found.parent_ids
+                before = str(parents[0]) if parents else ""
                 text = found.raw_message.decode(errors="replace")
-                steps.append(Step(name, before, event(text, name, found.commit_time)))
-                found = self.commit(before) if before else None
+                steps.append(Step(at, before, event(text, at, found.commit_time)))
+                at = before
         finally:
             pygit2.settings.enable_strict_hash_verification(True)
             pygit2.settings.enable_caching(True)

@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from datetime import timedelta
 
+from gitpw.domain.event import Event
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.errors import OfflineError
-from gitpw.ledger.commits import Entry
+from gitpw.services.history import deepen
 from gitpw.services.ports import Context
 
-TOLD = {
-    "fail": ("reason", "kind"),
-    "progress": ("step", "done", "total", "percent", "eta"),
-    "restore": ("reason",),
-    "edit": (
-        "title",
-        "type",
-        "priority",
-        "files",
-        "after",
-        "noAfter",
-        "skills",
-        "estimate",
-        "issue",
-        "parent",
-        "noParent",
-        "related",
-        "noRelated",
-    ),
-    "register": ("id", "type", "name", "skills", "maxConcurrentTasks"),
-}
-"""What of a request people see in the log's words, and programs in its detail."""
-
-
-class Event(NamedTuple):
-    """One operation that was applied; what comes from the ledger has not been checked."""
-
-    counter: int
-    id: str
-    at: datetime
-    worker_id: str
-    verb: str
-    task_id: str | None
-    detail: dict[str, Any]
-    subject: str
-    tasks: tuple[str, ...] = ()
-
-    def public(self) -> dict[str, Any]:
-        """The event as `--json` shows it."""
-        return {
-            "counter": self.counter,
-            "id": self.id,
-            "at": self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "workerId": self.worker_id,
-            "verb": self.verb,
-            "taskId": self.task_id,
-            "detail": self.detail,
-        }
+PATIENCE = 10.0
+"""Seconds that a look may wait for the network."""
 
 
 def log(
@@ -66,66 +20,33 @@ def log(
     *,
     task: TaskId | None = None,
     worker: WorkerId | None = None,
+    verbs: Collection[str] = (),
     since: timedelta | None = None,
+    limit: int | None = None,
     everything: bool = False,
     after: int = 0,
+    current: bool = False,
 ) -> list[Event]:
-    """The events, newest last, as far back as they are here; with `everything`, from the beginning."""
+    """The events, newest last, as far back as they are here; with `everything`, from the beginning.
+
+    Of more than `limit`, the last. Where the remote can't be asked, what is known here must do; with `current` it must
+    not, and `OfflineError` is raised.
+    """
     try:
-        ctx.ledger.fresh(10.0)
+        ctx.ledger.fresh(PATIENCE)
         if everything:
-            ctx.ledger.store.deepen()
+            deepen(ctx.ledger.store)
     except OfflineError as error:
-        if not ctx.ledger.known():
+        if current or not ctx.ledger.known():
             raise
         ctx.tell(f"{error.message}: showing what is known here")
-    oldest = ctx.clock.now() - since if since is not None else None
-    found = []
-    for entry in ctx.ledger.history():
-        if entry.counter <= after:
+    oldest = 0.0 if since is None else (ctx.clock.now() - since).timestamp()
+    found: list[Event] = []
+    for event in ctx.ledger.events():
+        if event.counter <= after or len(found) == limit:
             break
-        event = _event(entry)
-        if event is None or (oldest is not None and event.at < oldest):
+        if event.at < oldest or (worker is not None and event.worker != worker):
             continue
-        if (task is None or task in event.tasks) and (worker is None or worker == event.worker_id):
+        if (not verbs or event.verb in verbs) and (task is None or task in event.task_ids):
             found.append(event)
     return found[::-1]
-
-
-def _event(entry: Entry) -> Event | None:
-    operation, outcome = entry.operation, entry.outcome
-    request, author = operation.get("request"), operation.get("author")
-    if not isinstance(request, Mapping) or not isinstance(author, Mapping):
-        return None
-    try:
-        at = datetime.fromisoformat(str(operation.get("at")))
-    except ValueError:
-        return None
-    named = request.get("task")
-    tasks = tuple(map(str, outcome.get("tasks") or ())) or ((str(named),) if named else ())
-    detail = outcome.get("detail")
-    return Event(
-        counter=entry.counter,
-        id=str(operation.get("id")),
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
-        worker_id=str(author.get("worker")),
-        verb=str(request.get("verb")),
-        task_id=tasks[0] if len(tasks) == 1 else None,
-        detail=_detail(request, outcome, dict(detail) if isinstance(detail, Mapping) else {}),
-        subject=entry.subject,
-        tasks=tasks,
-    )
-
-
-def _detail(request: Mapping[str, Any], outcome: Mapping[str, Any], detail: dict[str, Any]) -> dict[str, Any]:
-    """What was granted, and for what reason."""
-    if outcome.get("token") is not None:
-        detail.setdefault("token", outcome["token"])
-    verb = str(request.get("verb"))
-    if verb in {"claim", "lock", "unlock", "release"}:
-        for name in ("files", "token", "reason"):
-            detail.setdefault(name, request.get(name))
-    for name in TOLD.get(verb, ()):
-        if request.get(name) is not None:
-            detail.setdefault(name, request[name])
-    return detail
