@@ -85,24 +85,38 @@ class Life:
         return self.spans[0].begin if self.spans else self.added or 0
 
 
-@dataclass(slots=True)
-class Tally:
-    """How often what happened, and seconds in all; `red` are entries that the queue returned for failed tests."""
+class Tally(list[int]):
+    """How often what happened, and seconds in all; a list, because it is counted in several of them at each step.
 
-    added: int = 0
-    claimed: int = 0
-    completed: int = 0
-    merged: int = 0
-    conflicts: int = 0
-    red: int = 0
-    failed: int = 0
-    lost: int = 0
-    worked: int = 0
-    waited: int = 0
+    `red` are entries that the queue returned for failed tests, `worked` and `waited` seconds of work and from hand-in
+    to merge.
+    """
 
-    def count(self, name: str, number: int = 1) -> None:
-        """Count something."""
-        setattr(self, name, getattr(self, name) + number)
+    NAMES = (
+        *(
+            "added",
+            "claimed",
+            "completed",
+            "merged",
+            "conflicts",
+            "red",
+            "failed",
+            "lost",
+            "worked",
+            "waited",
+        ),
+    )
+
+    def __init__(self, numbers: Iterable[int] = (0,) * len(NAMES)) -> None:
+        """All of them, in order; nothing without."""
+        super().__init__(numbers)
+
+    def __getattr__(self, name: str) -> int:
+        """A number by its name."""
+        try:
+            return self[self.NAMES.index(name)]
+        except ValueError:
+            raise AttributeError(name) from None
 
     @property
     def conflict_rate(self) -> float | None:
@@ -180,15 +194,19 @@ class History:
 
     def fold(self, events: Iterable[Event]) -> History:
         """Go on with what happened next, in the ledger's order."""
+        verbs, rules, event = self.verbs, self._rules, None
         for event in events:
-            self.counter, self.commit, self.last = event.counter, event.commit, event.at
+            verb = event.verb
             if self.first is None:
                 self.first = event.at
-            verb = event.verb if event.verb in self.verbs or len(self.verbs) < MOST_VERBS else "other"
-            self.verbs[verb] = self.verbs.get(verb, 0) + 1
-            rule = self._rules.get(event.verb)
+            if verb not in verbs and len(verbs) >= MOST_VERBS:
+                verb = "other"
+            verbs[verb] = verbs.get(verb, 0) + 1
+            rule = rules.get(verb)
             if rule is not None:
                 rule(event)
+        if event is not None:
+            self.counter, self.commit, self.last = event.counter, event.commit, event.at
         return self
 
     # what a task goes through
@@ -321,13 +339,14 @@ class History:
         if len(life.spans) > MOST_SPANS:
             del life.spans[0]
 
-    def _count(self, name: str, at: int, worker: str, kind: str, number: int = 1) -> None:
-        self.total.count(name, number)
-        _tally(self.hours, at // HOUR, HOURS).count(name, number)
-        _tally(self.days, at // DAY, DAYS).count(name, number)
-        _tally(self.types, kind, len(TYPES) + 1).count(name, number)
+    def _count(self, what: str, at: int, worker: str, kind: str, number: int = 1) -> None:
+        place = _PLACES[what]
+        self.total[place] += number
+        _tally(self.hours, at // HOUR, HOURS)[place] += number
+        _tally(self.days, at // DAY, DAYS)[place] += number
+        _tally(self.types, kind, len(TYPES) + 1)[place] += number
         if worker:
-            _tally(self.workers, worker, MOST_WORKERS).count(name, number)
+            _tally(self.workers, worker, MOST_WORKERS)[place] += number
 
     # what is shown of it
 
@@ -361,8 +380,8 @@ class History:
         tallies = ("workers", "types", "hours", "days")
         return {
             **{name: getattr(self, name) for name in ("counter", "commit", "first", "last", "verbs", "idle")},
-            **{name: [[key, *astuple(one)] for key, one in getattr(self, name).items()] for name in tallies},
-            "total": astuple(self.total),
+            **{name: [[key, *one] for key, one in getattr(self, name).items()] for name in tallies},
+            "total": self.total,
             "untilClaimed": astuple(self.until_claimed),
             "untilMerged": astuple(self.until_merged),
             "lives": [_life_data(life) for life in self.lives.values()],
@@ -375,8 +394,8 @@ class History:
         for name in ("counter", "commit", "first", "last", "verbs"):
             setattr(found, name, data[name])
         for name in ("workers", "types", "hours", "days"):
-            setattr(found, name, {key: Tally(*numbers) for key, *numbers in data[name]})
-        found.total = Tally(*data["total"])
+            setattr(found, name, {key: Tally(numbers) for key, *numbers in data[name]})
+        found.total = Tally(data["total"])
         found.until_claimed = Histogram(*data["untilClaimed"])
         found.until_merged = Histogram(*data["untilMerged"])
         found.idle = {name: (at, kind) for name, (at, kind) in data["idle"].items()}
@@ -385,6 +404,9 @@ class History:
             life.spans = [Span(*span) for span in spans]
             found.lives[life.task] = life
         return found
+
+
+_PLACES = {name: place for place, name in enumerate(Tally.NAMES)}
 
 
 def _life_data(life: Life) -> list[Any]:

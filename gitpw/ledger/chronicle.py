@@ -112,10 +112,10 @@ class Chronicle:
         self._path = path
         self._walk = walk
 
-    def events(self, tip: str) -> Iterator[Event]:
+    def events(self, tip: str, *, keep: bool = True) -> Iterator[Event]:
         """The events that led to a state, newest first, as far back as they are here.
 
-        What is new is kept for the next time once all of it was read.
+        What is new is kept for the next time once all of it was read, if it is to be.
         """
         with contextlib.ExitStack() as ends:
             file = self._opened(ends)
@@ -127,7 +127,8 @@ class Chronicle:
                 if index is not None and step.commit in known:
                     kept = index.blocks[: known[step.commit] + 1]
                     break
-                new.add(step)
+                if keep:
+                    new.add(step)
                 if step.event is not None:
                     yield step.event
             if new.before is not None:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any
 
 from gitpw.domain.event import EARLIEST, LATEST, Event
@@ -50,7 +51,7 @@ _USUAL = re.compile(
     + OPERATION
     + r'\{(?:"along":\[[^\n]*\],)?"at":"(20[0-9]{2}-[0-9]{2}-[0-2][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)",'
     r'"author":\{[^{}\n]*"worker":"([a-z0-9._-]{1,63})"\},"id":"([0-9a-f]{32})",'
-    r'"request":\{([^\n]*)"verb":"([a-z]{1,20})"\}(?:,"said":\[[^\n]*\])?,"seen":[0-9]{1,18},"v":1\}\n'
+    r'"request":\{([^\n]*)"verb":"([a-z]{1,20})"(?:,"window":(?:null|[0-9]{1,18}))?\}(?:,"said":\[[^\n]*\])?,"seen":[0-9]{1,18},"v":1\}\n'
     + OUTCOME
     + r'\{"changed":true,"claim":(?:null|"[0-9a-f]{16}"),"detail":(\{[^\n]*\}),"notes":\[[^\n]*\],'
     r'"tasks":\[((?:"task-[0-9]{3,9}",?)*)\],"token":(null|[0-9]{1,18})\}\n'
@@ -58,11 +59,15 @@ _USUAL = re.compile(
 """A message as git-pw writes it. In JSON every quote within a string has a backslash, so none is taken for another."""
 
 _QUICK = {
-    **dict.fromkeys(("claim", "release", "start", "push", "renew", "suspect", "expire"), ""),
+    **dict.fromkeys(("claim", "release", "lock", "unlock"), ""),
+    **dict.fromkeys(("start", "progress", "push", "renew", "suspect", "expire"), ""),
+    **dict.fromkeys(("merging", "land", "return"), '"back":[]'),
     "complete": '"queue":true',
-    "merging": '"back":[]',
 }
-"""Verbs of which history needs to know no more than that, where their request has these words."""
+"""Verbs of which nobody needs to know more than that, where their request has these words."""
+
+_SAID = re.compile(r'"(done|eta|percent|step|total)":("(?:[^"\\]|\\.)*"|[0-9]{1,18})')
+"""What is said of progress."""
 
 _decode = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -81,18 +86,25 @@ def event(text: str, commit: str, when: int) -> Event | None:
 def _usual(found: re.Match[str], commit: str) -> Event | None:
     """The event of a message as git-pw writes most of them, cut out of it; None where there is more to it."""
     subject, counter, at, worker, identity, request, verb, detail, tasks, grant = found.groups()
-    if verb not in _QUICK or _QUICK[verb] not in request or not (tasks or '"task":"' not in request):
+    if verb not in _QUICK or _QUICK[verb] not in request or (not tasks and '"task":"' in request):
         return None
-    if not subject.isprintable():
-        return None
-    more = "" if grant == "null" or '"token":' in detail else f'"token":{grant}'
+    more = []
+    if '"token":' not in detail and (grant != "null" or verb in ALWAYS):
+        more.append(f'"token":{grant}')
     if verb in ALWAYS and '"reason":' not in detail:
-        more += ',"reason":null' if more else '"reason":null'
+        more.append('"reason":null')
+        if '"files":' not in detail or '"reason":"' in request:
+            return None
+    if verb == "progress":
+        more += [f'"{name}":{value}' for name, value in _SAID.findall(request)]
     if more:
-        detail = f"{detail[:-1]}{'' if detail == '{}' else ','}{more}}}"
+        detail = f"{detail[:-1]}{',' if len(detail) > len('{}') else ''}{','.join(more)}}}"
     seconds = int(datetime.fromisoformat(at).timestamp())
     names = tasks.replace('"', "").replace(",", " ")
-    return Event(int(counter), seconds, identity, commit, worker, verb, names, subject, detail)
+    known = Event(
+        int(counter), seconds, identity, commit, intern(worker), intern(verb), names, subject, detail
+    )
+    return known if subject.isprintable() else None
 
 
 def decoded(text: str, commit: str, when: int) -> Event | None:

@@ -125,7 +125,7 @@ class MemoryStore:
             yield Step(at, before or "", event(text, at, 0))
             at = before
 
-    def events(self, commit: str) -> Iterator[Event]:
+    def events(self, commit: str, *, keep: bool = True) -> Iterator[Event]:  # noqa: ARG002
         """The events that led to a state, newest first."""
         return (step.event for step in self.walk(commit) if step.event is not None)
 

@@ -129,8 +129,8 @@ class Store(Protocol):
     def walk(self, commit: str) -> Iterator[Step]:
         """The same as events, each with its commit: faster, and with less in them."""
 
-    def events(self, commit: str) -> Iterator[Event]:
-        """The same events, from what was read of them before."""
+    def events(self, commit: str, *, keep: bool = True) -> Iterator[Event]:
+        """The same events, from what was read of them before; what is new is kept for the next time if it is to be."""
 
     def recall(self, name: str) -> bytes | None:
         """What was kept under a name of ours; it may be old, or anything."""
@@ -283,9 +283,9 @@ class GitStore:
             pygit2.settings.enable_caching(True)
         return steps
 
-    def events(self, commit: str) -> Iterator[Event]:
-        """The same, from what was read of them before."""
-        return Chronicle(self.folder / "events", self.walk).events(commit)
+    def events(self, commit: str, *, keep: bool = True) -> Iterator[Event]:
+        """The same, from what was read of them before; what is new is kept for the next time if it is to be."""
+        return Chronicle(self.folder / "events", self.walk).events(commit, keep=keep)
 
     def recall(self, name: str) -> bytes | None:
         """What was kept under a name of ours; it may be old, or anything."""
