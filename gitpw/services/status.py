@@ -64,7 +64,7 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
     return Status(
         as_of=as_of or now,
         current=as_of is None,
-        workers=[_seen(board, worker, claims, now) for worker in board.workers()],
+        workers=[seen(board, worker, claims, now) for worker in board.workers()],
         tasks={status.value: board.meta.counts.get(status, 0) for status in TaskStatus},
         progress=[found for found in map(board.progress, tasks) if found is not None],
         locks=[lock for claim in claims for lock in claim.public()],
@@ -94,7 +94,7 @@ def _forecast(ctx: Context, claims: list[Claim], *, offline: bool) -> tuple[Sequ
     return found.clashes, [more] if found.unknown else []
 
 
-def _seen(board: Board, worker: Worker, claims: list[Claim], now: datetime) -> Worker:
+def seen(board: Board, worker: Worker, claims: list[Claim], now: datetime) -> Worker:
     """The worker as it looks now: offline when all that it holds is overdue."""
     mine = [claim for claim in claims if claim.worker == worker.id and not claim.queued]
     if mine and all(overdue(claim.lease, now, board.settings) for claim in mine):
