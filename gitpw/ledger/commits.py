@@ -14,23 +14,31 @@ from gitpw.domain.operation import (
     Add,
     Begin,
     Done,
+    Drop,
     Edit,
+    Expire,
     Fail,
+    First,
     Frozen,
     Intend,
     Land,
     Lock,
     Merging,
+    Moved,
     Operation,
     Register,
     Renew,
     Report,
+    Requeue,
     Restore,
+    Resume,
     SendBack,
     Split,
     Stop,
+    Suspect,
     Unlock,
     Unregister,
+    Withdraw,
 )
 
 OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
@@ -138,27 +146,56 @@ def _paused(_board: Board, request: Stop, _outcome: Done) -> str:
     return f"pause merging{which}{': ' + request.reason if request.reason else ''}"
 
 
+def _dropped(board: Board, request: Drop, _outcome: Done) -> str:
+    why = f": {request.reason}" if request.reason else ""
+    return f"take {_named(board, request.task)} out of the merge queue{why}"
+
+
+def _expired(board: Board, _request: Expire, outcome: Done) -> str:
+    files = [name for name in outcome.detail.get("files", ()) if isinstance(name, str)]
+    what = [_named(board, task) for task in outcome.tasks] or files or ["old records"]
+    more = f" and {len(what) - 3} more" if len(what) > 3 else ""  # noqa: PLR2004 - fit on a line
+    return f"return what overdue claims held: {', '.join(what[:3])}{more}"
+
+
+def _suspected(_board: Board, _request: Suspect, outcome: Done) -> str:
+    number = len(outcome.detail.get("suspected", ()))
+    return f"note that {number} {'lease looks' if number == 1 else 'leases look'} overdue"
+
+
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
+    Drop: _dropped,
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
+    Expire: _expired,
     Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
+    First: lambda board, request, _: f"put {_named(board, request.task)} first in the merge queue",
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
     Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
     Merging: _merging,
+    Moved: lambda _board, request, _: (
+        "keep the ledger on this machine after all" if request.back else "move the ledger to a remote"
+    ),
     Register: lambda _board, request, _: f"register {request.id}",
     Renew: _renewed,
     Report: _reported,
+    Requeue: lambda board, request, _: f"put {_named(board, request.task)} back into the merge queue",
+    Resume: lambda *_: "go on merging",
     Restore: lambda *_: "restore the ledger",
     Split: lambda board, request, outcome: (
         f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
     ),
     SendBack: _sent_back,
     Stop: _paused,
+    Suspect: _suspected,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
+    Withdraw: lambda _board, request, outcome: (
+        f"withdraw the landing of {', '.join(outcome.tasks)} as {request.commit[:12]}"
+    ),
 }
 
 

@@ -33,7 +33,7 @@ def history(ctx: Context, *, whole: bool = False) -> History:
     tip = store.tip()
     if tip is None:
         return History()
-    with _without_cycles():
+    with without_cycles():
         known = _recalled(store)
         before = None if known is None else known.commit
         found = (None if known is None else _continued(store, known, tip)) or _made(store, tip)
@@ -41,6 +41,18 @@ def history(ctx: Context, *, whole: bool = False) -> History:
         data = json.dumps(found.to_data(), separators=(",", ":")).encode()
         store.keep(NAME, b"%b %08x\n%b" % (VERSION, zlib.crc32(data), data))
     return found
+
+
+@contextmanager
+def without_cycles() -> Iterator[None]:
+    """Nothing here is in a cycle; looking for some among so many tuples takes a third of the time (measured)."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def deepen(store: Store) -> None:
@@ -79,15 +91,3 @@ def _made(store: Store, tip: str) -> History:
         for one in store.events(tip, keep=False)
     ]
     return History().fold(reversed(slim))
-
-
-@contextmanager
-def _without_cycles() -> Iterator[None]:
-    """Nothing here is in a cycle; looking for some among so many tuples takes a third of the time (measured)."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

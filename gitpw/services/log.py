@@ -8,7 +8,7 @@ from datetime import timedelta
 from gitpw.domain.event import Event
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.errors import OfflineError
-from gitpw.services.history import deepen
+from gitpw.services.history import deepen, without_cycles
 from gitpw.services.ports import Context
 
 PATIENCE = 10.0
@@ -42,11 +42,12 @@ def log(
         ctx.tell(f"{error.message}: showing what is known here")
     oldest = 0.0 if since is None else (ctx.clock.now() - since).timestamp()
     found: list[Event] = []
-    for event in ctx.ledger.events():
-        if event.counter <= after or len(found) == limit:
-            break
-        if event.at < oldest or (worker is not None and event.worker != worker):
-            continue
-        if (not verbs or event.verb in verbs) and (task is None or task in event.task_ids):
-            found.append(event)
+    with without_cycles():
+        for event in ctx.ledger.events():
+            if event.counter <= after or len(found) == limit:
+                break
+            if event.at < oldest or (worker is not None and event.worker != worker):
+                continue
+            if (not verbs or event.verb in verbs) and (task is None or task in event.task_ids):
+                found.append(event)
     return found[::-1]
