@@ -202,7 +202,7 @@ class History:
             if verb not in verbs and len(verbs) >= MOST_VERBS:
                 verb = "other"
             verbs[verb] = verbs.get(verb, 0) + 1
-            rule = rules.get(verb)
+            rule = rules.get(event.verb)
             if rule is not None:
                 rule(event)
         if event is not None:
@@ -233,7 +233,6 @@ class History:
                 self._count("lost", event.at, now.worker, life.type)
             if not life.spans and life.added is not None:
                 self.until_claimed.observe(_length(life.added, event.at))
-            life.ending = ""
             self._open(life, CLAIMED, event.worker, event.at)
             self._count("claimed", event.at, event.worker, life.type)
 
@@ -305,7 +304,7 @@ class History:
             if name in self.idle and not ending:
                 continue
             life = self._life(name)
-            worker = life.now.worker if life.now is not None else event.worker
+            worker = life.now.worker if life.now is not None else "" if counted == "lost" else event.worker
             self._close(life, event.at)
             life.ending, life.handed_in = ending, None
             if counted:
@@ -336,6 +335,7 @@ class History:
 
     def _open(self, life: Life, kind: str, worker: str, at: int) -> None:
         life.spans.append(Span(kind, worker, at))
+        life.ending = ""
         if len(life.spans) > MOST_SPANS:
             del life.spans[0]
 
@@ -360,18 +360,12 @@ class History:
         return sorted(found, key=lambda life: (life.begin, life.task))[-most:]
 
     def by_hour(self, begin: int, end: int) -> dict[int, Tally]:
-        """What happened in each hour between two moments, by the moment that it begins at."""
-        return {
-            key * HOUR: one
-            for key, one in sorted(self.hours.items())
-            if begin < (key + 1) * HOUR <= end + HOUR
-        }
+        """What happened in each hour between two moments, by the moment that it begins at; none for quiet ones."""
+        return _between(self.hours, HOUR, begin, end)
 
     def by_day(self, begin: int, end: int) -> dict[int, Tally]:
         """The same for days, in UTC."""
-        return {
-            key * DAY: one for key, one in sorted(self.days.items()) if begin < (key + 1) * DAY <= end + DAY
-        }
+        return _between(self.days, DAY, begin, end)
 
     # written down
 
@@ -423,6 +417,11 @@ def _tally(tallies: dict[Any, Tally], key: Any, most: int) -> Tally:
         found = tallies[key] = Tally()
         _bound(tallies, most)
     return found
+
+
+def _between(tallies: Mapping[int, Tally], length: int, begin: int, end: int) -> dict[int, Tally]:
+    found = ((key * length, tally) for key, tally in sorted(tallies.items()))
+    return {at: tally for at, tally in found if begin < at + length and at <= end}
 
 
 def _bound(kept: dict[Any, Any], most: int) -> None:

@@ -7,9 +7,12 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from gitpw.domain.event import Event
-from gitpw.domain.history import History
+from gitpw.domain.history import History, Life
+from gitpw.domain.ids import TaskId
+from gitpw.domain.task import Task
 from gitpw.errors import OfflineError
 from gitpw.ledger.store import Store
 from gitpw.services.ports import Context
@@ -59,6 +62,23 @@ def deepen(store: Store) -> None:
     """Fetch the history that isn't here; raises `OfflineError`."""
     if store.deepen():
         store.keep(NAME, None)
+
+
+def chart(ctx: Context, known: History, begin: int, end: int, most: int = 500) -> list[Life]:
+    """The rows of a timeline between two moments, in seconds since 1970; of too many, the latest.
+
+    A claim that was taken over for its files, not for its task, leaves no trace of that among the events: what goes on
+    by them and not by the ledger has ended, nobody knows when.
+    """
+    board = ctx.ledger.board()
+    return [_settled(life, board.task(TaskId(life.task))) for life in known.chart(begin, end, most)]
+
+
+def _settled(life: Life, task: Task | None) -> Life:
+    now = life.now
+    if now is None or (task is not None and task.claim is not None and task.assigned_to == now.worker):
+        return life
+    return replace(life, spans=[*life.spans[:-1], now._replace(end=now.begin)])
 
 
 def _recalled(store: Store) -> History | None:
