@@ -104,6 +104,11 @@ def _added(_board: Board, request: Add, outcome: Done) -> str:
     )
 
 
+def _locked(_board: Board, request: Lock, _outcome: Done) -> str:
+    why = f": {request.reason}" if request.reason else ""
+    return f"lock {', '.join(held.resource for held in request.locks)}{why}"
+
+
 def _unlocked(_board: Board, request: Unlock, outcome: Done) -> str:
     return f"unlock {', '.join(outcome.detail.get('files', ()))}{f' by force: {request.reason}' if request.force else ''}"
 
@@ -174,7 +179,7 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
-    Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
+    Lock: _locked,
     Merging: _merging,
     Moved: lambda _board, request, _: (
         "keep the ledger on this machine after all" if request.back else "move the ledger to a remote"
