@@ -61,6 +61,7 @@ _USUAL = re.compile(
 _QUICK = {
     **dict.fromkeys(("claim", "release", "lock", "unlock"), ""),
     **dict.fromkeys(("start", "progress", "push", "renew", "suspect", "expire"), ""),
+    "add": '"type":"',
     **dict.fromkeys(("merging", "land", "return"), '"back":[]'),
     "complete": '"queue":true',
 }
@@ -68,6 +69,9 @@ _QUICK = {
 
 _SAID = re.compile(r'"(done|eta|percent|step|total)":("(?:[^"\\]|\\.)*"|[0-9]{1,18})')
 """What is said of progress."""
+
+_TYPE = re.compile(r'"type":("[a-z]+")')
+"""The types of new tasks."""
 
 _decode = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -99,12 +103,13 @@ def _usual(found: re.Match[str], commit: str) -> Event | None:
         more += [f'"{name}":{value}' for name, value in _SAID.findall(request)]
     if more:
         detail = f"{detail[:-1]}{',' if len(detail) > len('{}') else ''}{','.join(more)}}}"
+    if not subject.isprintable():
+        return None
     seconds = int(datetime.fromisoformat(at).timestamp())
     names = tasks.replace('"', "").replace(",", " ")
-    known = Event(
-        int(counter), seconds, identity, commit, intern(worker), intern(verb), names, subject, detail
-    )
-    return known if subject.isprintable() else None
+    facts = f'{{"types":[{",".join(_TYPE.findall(request))}]}}' if verb == "add" else ""
+    about = intern(worker), intern(verb), names, subject, detail, facts
+    return Event(int(counter), seconds, identity, commit, *about)
 
 
 def decoded(text: str, commit: str, when: int) -> Event | None:
