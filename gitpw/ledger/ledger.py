@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitpw.domain.board import Board
-from gitpw.domain.event import Event
 from gitpw.domain.ids import OperationId
 from gitpw.domain.operation import Author, Begin, Done, Operation, Outcome, Request, Restore
 from gitpw.domain.rulebook import apply
@@ -24,6 +23,9 @@ from gitpw.errors import ConfigError, ContendedError, FailedError, OfflineError,
 from gitpw.ledger.commits import Entry, message
 from gitpw.ledger.journal import Journal, Left
 from gitpw.ledger.store import Move, Store, Swap
+
+if TYPE_CHECKING:
+    from gitpw.domain.event import Event
 
 DEADLINE = 60.0
 """Seconds after which a worker that is always beaten gives up."""

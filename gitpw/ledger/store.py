@@ -15,19 +15,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pygit2
 
 from gitpw.domain.board import Cells, Empty, Key
-from gitpw.domain.event import Event
 from gitpw.errors import ConfigError, FailedError, PwError
 from gitpw.ledger import listing
-from gitpw.ledger.chronicle import Chronicle, Step
 from gitpw.ledger.commits import Entry, read, seconds
-from gitpw.ledger.events import event
 from gitpw.ledger.snapshot import Snapshot, written
 from gitpw.ledger.transport import ELSEWHERE, Run
+
+if TYPE_CHECKING:
+    from gitpw.domain.event import Event
+    from gitpw.ledger.chronicle import Step
 
 PATIENCE = 5.0
 """Seconds to wait for the store's lock: its owner may be suspended."""
@@ -264,6 +265,9 @@ class GitStore:
         What git has once put into the store isn't checked again, nor remembered: it is read once, and that takes half
         the time (measured).
         """
+        from gitpw.ledger.chronicle import Step
+        from gitpw.ledger.events import event
+
         pygit2.settings.enable_strict_hash_verification(False)
         pygit2.settings.enable_caching(False)
         steps: list[Step] = []
@@ -285,6 +289,8 @@ class GitStore:
 
     def events(self, commit: str, *, keep: bool = True) -> Iterator[Event]:
         """The same, from what was read of them before; what is new is kept for the next time if it is to be."""
+        from gitpw.ledger.chronicle import Chronicle
+
         return Chronicle(self.folder / "events", self.walk).events(commit, keep=keep)
 
     def recall(self, name: str) -> bytes | None:
