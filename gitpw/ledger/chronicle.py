@@ -1,10 +1,11 @@
 """The events of a ledger as they were read once: a file that only grows, so that each commit is parsed one time.
 
 The file is a cache: whatever is wrong with it, the commits are read instead, and it is made anew. Its first line names
-its version and the commit before its first event. Then come blocks: a line with the length of what follows, its CRC-32
-and the commit that it leads up to, and the events, oldest first, one a line. A commit's name stands for all that led to
-it, so a block is believed if its commit is in the history that is asked for; a ledger that was restored, rewound or
-replaced doesn't have it. What a killed process left half written fails its length or its CRC, and is overwritten.
+its version and the commit before its first event, with their CRC-32. Then come blocks: a line with the length of what
+follows, the CRC-32 of commit and events, and the commit that the block leads up to; and the events, oldest first, one a
+line. A commit's name stands for all that led to it, so a block is believed if its commit is in the history that is asked
+for; a ledger that was restored, rewound or replaced doesn't have it. What a killed process left half written fails its
+length or its CRC, and is overwritten.
 
 One process writes at a time; who finds another one writing does without.
 """
@@ -17,6 +18,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -25,7 +27,7 @@ from gitpw.domain.event import Event
 VERSION = "git-pw events 1"
 """Begins the file. To be counted up whenever events are made otherwise than before, from whatever reason."""
 
-FIRST = re.compile(VERSION.encode() + rb" ([0-9a-f]{40}|-) (cut|whole)\n")
+FIRST = re.compile(VERSION.encode() + rb" ([0-9a-f]{40}|-) (cut|whole) ([0-9a-f]{8})\n")
 BLOCK = re.compile(rb"=(\d{1,9}) ([0-9a-f]{8}) ([0-9a-f]{40})\n")
 LONGEST_LINE = 128
 
@@ -93,7 +95,8 @@ class _New:
         events = (step.event for step in reversed(self._steps) if step.event is not None)
         text = "".join(["\t".join(map(str, event[:FIELDS])) + "\n" for event in events])
         content = text.encode(errors="surrogatepass")
-        head = b"=%d %08x %b\n" % (len(content), zlib.crc32(content), self._steps[0].commit.encode())
+        commit = self._steps[0].commit
+        head = b"=%d %08x %b\n" % (len(content), _crc(commit, content), commit.encode())
         self._blocks.append(head + content)
         self._steps.clear()
 
@@ -144,13 +147,16 @@ class Chronicle:
 
     def _kept(self, file: BinaryIO, index: Index, blocks: list[Block]) -> Iterator[Event]:
         """The events of blocks, newest first, and those from before the file began."""
+        told, at = 0, blocks[-1].commit
         for block in reversed(blocks):
             found = _read(file, block)
             if found is None:
                 self.forget()
-                yield from self._told(block.commit)
+                yield from islice(self._told(at), told, None)
                 return
             yield from found
+            if found:
+                told, at = 1, found[-1].commit
         if index.before:
             older = False
             for event in self._told(index.before):
@@ -194,6 +200,9 @@ class Chronicle:
             size = kept[-1].end
             if size > LARGEST:
                 half = next(place for place, one in enumerate(kept) if one.end > size // 2)
+                if _read(file, kept[half]) is None:
+                    self.forget()
+                    return
                 file.seek(kept[half].end)
                 rest = file.read(size - kept[half].end)
                 self._replace(_head(kept[half].commit, cut=True), [rest, *new.blocks()])
@@ -211,7 +220,8 @@ class Chronicle:
 
 
 def _head(before: str, *, cut: bool) -> bytes:
-    return f"{VERSION} {before or '-'} {'cut' if cut else 'whole'}\n".encode()
+    line = f"{VERSION} {before or '-'} {'cut' if cut else 'whole'}".encode()
+    return b"%b %08x\n" % (line, zlib.crc32(line))
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -223,7 +233,7 @@ def _index(file: BinaryIO) -> Index | None:
     """Where the blocks are, as far as the file is whole; None where it is none of ours."""
     found = os.fstat(file.fileno())
     first = FIRST.fullmatch(file.readline(LONGEST_LINE))
-    if first is None:
+    if first is None or zlib.crc32(first[0][: first.start(3) - 1]) != int(first[3], 16):
         return None
     blocks: list[Block] = []
     while (line := BLOCK.fullmatch(file.readline(LONGEST_LINE))) is not None:
@@ -240,12 +250,16 @@ def _read(file: BinaryIO, block: Block) -> list[Event] | None:
     """The events of a block, newest first; None where they aren't what was written."""
     file.seek(block.begin)
     content = file.read(block.size)
-    if len(content) != block.size or zlib.crc32(content) != block.crc:
+    if len(content) != block.size or _crc(block.commit, content) != block.crc:
         return None
     try:
         return [_event(line) for line in reversed(content.decode(errors="surrogatepass").split("\n")[:-1])]
     except (ValueError, TypeError):
         return None
+
+
+def _crc(commit: str, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(commit.encode()))
 
 
 def _event(line: str) -> Event:

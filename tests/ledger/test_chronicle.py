@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitpw.adapters.process import run
@@ -184,6 +184,7 @@ def test_any_damage(data: st.DataObject) -> None:
         )
     )
 )
+@example([("grow", 41), ("grow", 1), ("flip", 2)])  # the commit before the first event
 def test_always_as_a_full_read(acts: list[tuple[str, int]]) -> None:
     """In whatever order things happen to the ledger and to the file, from a shallow clone on."""
     import tempfile
