@@ -14,7 +14,7 @@ from gitpw.errors import InvalidError, OfflineError, UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
-    from gitpw.domain.event import Event
+    from gitpw.domain.trail import Event
 
 PAUSES = (2.0, 30.0)
 """Seconds between two looks with `--follow`: after news, and at most."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
-from gitpw.domain.event import Event
 from gitpw.domain.task import TaskType
+from gitpw.domain.trail import Event
 
 HOUR, DAY = 3_600, 86_400
 LONGEST = 366 * DAY

@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from gitpw.domain.event import Event
+from gitpw.domain.trail import Event
 
 VERSION = "git-pw events 1"
 """Begins the file. To be counted up whenever events are made otherwise than before, from whatever reason."""

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from sys import intern
 from typing import Any
 
-from gitpw.domain.event import EARLIEST, LATEST, Event
 from gitpw.domain.ids import TASK
+from gitpw.domain.trail import EARLIEST, LATEST, Event
 from gitpw.ledger.commits import COUNTER, NUMBER, OPERATION, OUTCOME
 
 MOST_TASKS = 10_000

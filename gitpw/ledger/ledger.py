@@ -25,7 +25,7 @@ from gitpw.ledger.journal import Journal, Left
 from gitpw.ledger.store import Move, Store, Swap
 
 if TYPE_CHECKING:
-    from gitpw.domain.event import Event
+    from gitpw.domain.trail import Event
 
 DEADLINE = 60.0
 """Seconds after which a worker that is always beaten gives up."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gitpw.domain.board import Cells, Key
-from gitpw.domain.event import Event
+from gitpw.domain.trail import Event
 from gitpw.ledger.chronicle import Step
 from gitpw.ledger.commits import Entry, read
 from gitpw.ledger.events import event

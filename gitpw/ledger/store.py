@@ -27,7 +27,7 @@ from gitpw.ledger.snapshot import Snapshot, written
 from gitpw.ledger.transport import ELSEWHERE, Run
 
 if TYPE_CHECKING:
-    from gitpw.domain.event import Event
+    from gitpw.domain.trail import Event
     from gitpw.ledger.chronicle import Step
 
 PATIENCE = 5.0

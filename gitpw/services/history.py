@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from gitpw.domain.event import Event
 from gitpw.domain.history import History, Life
 from gitpw.domain.ids import TaskId
 from gitpw.domain.task import Task
+from gitpw.domain.trail import Event
 from gitpw.errors import OfflineError
 from gitpw.ledger.store import Store
 from gitpw.services.ports import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from gitpw.domain.event import Event
 from gitpw.domain.ids import TaskId, WorkerId
+from gitpw.domain.trail import Event
 from gitpw.errors import OfflineError
 from gitpw.services.history import deepen, without_cycles
 from gitpw.services.ports import Context

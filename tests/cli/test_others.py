@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gitpw.domain.event import Event
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import Register
+from gitpw.domain.trail import Event
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.errors import HeldError, OfflineError
 from gitpw.services.forecast import Branch, Clash

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitpw.domain import history as module
-from gitpw.domain.event import Event
 from gitpw.domain.history import BOUNDS, DAY, HOUR, LONGEST, History, Span
+from gitpw.domain.trail import Event
 from gitpw.ledger.events import event
 from tests.domain.story import story
 

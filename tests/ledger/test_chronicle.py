@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitpw.adapters.process import run
-from gitpw.domain.event import Event
+from gitpw.domain.trail import Event
 from gitpw.ledger import chronicle
 from gitpw.ledger.chronicle import Chronicle, Step
 from gitpw.ledger.local import LocalStore

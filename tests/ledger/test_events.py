@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gitpw.domain.event import Event
 from gitpw.domain.operation import Request
+from gitpw.domain.trail import Event
 from gitpw.ledger.commits import COUNTER, OPERATION, OUTCOME, read
 from gitpw.ledger.events import decoded, event
 from tests.domain.story import story
