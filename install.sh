@@ -229,7 +229,7 @@ has() { PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
 
 missing_packages() { # Debian's names of what the tests use and this machine lacks
   local pair
-  for pair in lighttpd:lighttpd sshd:openssh-server ssh:openssh-client openssl:openssl shellcheck:shellcheck \
+  for pair in lighttpd:lighttpd sshd:openssh-server ssh:openssh-client gpg:gnupg openssl:openssl shellcheck:shellcheck \
     zsh:zsh fish:fish groff:groff-base node:nodejs npm:npm gitolite:gitolite3; do
     has "${pair%%:*}" || printf '%s ' "${pair#*:}"
   done

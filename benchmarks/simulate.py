@@ -15,7 +15,7 @@ import random
 import statistics
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from gitpw.domain.rulebook import apply
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LEASE = 7 * 86_400
+USUAL = 3
 
 
 class Job(NamedTuple):
@@ -125,11 +126,17 @@ def first_in_first_out(world: World, worker: str) -> TaskId | None:
 
 
 class Run(NamedTuple):
-    """What became of a simulation, in minutes; `waits` is how long each task was ready before it began."""
+    """What became of a simulation, in minutes; `waits` is how long each task was ready before it began.
+
+    `landed` is when each job was done, and `idle` the share of all time of all workers in which one was idle while
+    there was a task that it could have done.
+    """
 
     makespan: float
     waits: dict[TaskId, float]
     order: list[TaskId]
+    landed: list[float]
+    idle: float
 
 
 def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
@@ -146,6 +153,8 @@ def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
     order: list[TaskId] = []
     busy: list[tuple[float, str, TaskId]] = []
     idle = [f"w{number:02d}" for number in range(workers)]
+    files = {task: frozenset(job.new.files) for task, job in zip(added.tasks, jobs, strict=True)}
+    wasted = 0.0
     while len(landed) < len(jobs):
         for worker in list(idle):
             task = choose(world, worker)
@@ -156,13 +165,32 @@ def run(jobs: Sequence[Job], workers: int, choose: Chooser) -> Run:
             waits[task] = world.now - max((landed[name] for name in after[task]), default=0.0)
             heapq.heappush(busy, (world.now + length[task], worker, task))
         assert busy, "workers are idle, tasks are left, and nothing is under way"
+        if idle:
+            open_ = [task for task in length if task not in waits and landed.keys() >= set(after[task])]
+            held = [files[task] for _, _, task in busy]
+            wasted += min(len(idle), _possible(open_, files, held)) * (busy[0][0] - world.now)
         world.now = busy[0][0]
         while busy and busy[0][0] <= world.now:
             _, worker, task = heapq.heappop(busy)
             assert world.ask(worker, Complete(task=task, queue=False))
             landed[task] = world.now
             idle.append(worker)
-    return Run(world.now, waits, order)
+    return Run(
+        world.now, waits, order, [landed[task] for task in added.tasks], wasted / (workers * world.now)
+    )
+
+
+def _possible(
+    tasks: Sequence[TaskId], files: Mapping[TaskId, frozenset[str]], held: Sequence[frozenset[str]]
+) -> int:
+    """How many of these tasks could begin side by side, by the files that are held and no other rule."""
+    taken = set[str]().union(*held)
+    count = 0
+    for task in tasks:
+        if taken.isdisjoint(files[task]):
+            taken |= files[task]
+            count += 1
+    return count
 
 
 class Bounds(NamedTuple):
@@ -225,7 +253,7 @@ def generated(seed: int, shape: Shape) -> list[Job]:
             files=tuple(f"src/{file:03d}.py" for file in wanted),
             after=tuple(f"t{one}" for one in after),
             estimate=estimate,
-            priority=priority if shape.urgent else 3,
+            priority=priority if shape.urgent else USUAL,
         )
         jobs.append(Job(new, estimate * chance.uniform(0.6, 1.6), after))
     return _shuffled(jobs, chance) if shape.shuffled else jobs
@@ -252,22 +280,63 @@ def main() -> None:
         "one file in demand": Shape(options.tasks, files=400, skew=0.8, shuffled=True),
         "with priorities": Shape(options.tasks, urgent=True),
     }
-    print(f"{'minutes':24} bound: chain  work  file   scheduler       fifo          longest wait")
+    print(
+        "makespan ÷ bound; idle: worker time without work while there was some, in % of all; wait: how long a\n"
+        "task was ready at most, in minutes; urgent: when tasks of priority 1 or 2 had landed, on average, ÷ bound;\n"
+        "even: the scheduler, had all tasks the same priority\n"
+    )
     for name, shape in shapes.items():
-        ratios: list[tuple[float, float]] = []
-        for seed in range(options.seeds):
-            jobs = generated(seed, shape)
-            bound = bounds(jobs, options.workers)
-            ours, fifo = (run(jobs, options.workers, choose) for choose in (scheduled, first_in_first_out))
-            ratios.append((ours.makespan / bound.best, fifo.makespan / bound.best))
-            print(
-                f"{name:24} {bound.chain:12.0f} {bound.work:5.0f} {bound.file:5.0f}"
-                f" {ours.makespan:7.0f} ({ratios[-1][0]:.2f}) {fifo.makespan:6.0f} ({ratios[-1][1]:.2f})"
-                f" {max(ours.waits.values()):7.0f} {max(fifo.waits.values()):7.0f}",
-                flush=True,
-            )
-        mine, its = (statistics.median(column) for column in zip(*ratios, strict=True))
-        print(f"{name:24} median: scheduler {mine:.2f}, first in first out {its:.2f}", flush=True)
+        found = [_compared(generated(seed, shape), options.workers, shape) for seed in range(options.seeds)]
+        for one in found:
+            print(f"{name:20} {one}", flush=True)
+        print(f"{name:20} median {'   '.join(_medians(found))}\n", flush=True)
+
+
+class Compared(NamedTuple):
+    """One project by the scheduler and by others."""
+
+    bound: Bounds
+    runs: dict[str, Run]
+    urgent: dict[str, float]
+
+    def __str__(self) -> str:
+        """A line."""
+        chain, work, file = self.bound
+        told = [f"bound {self.bound.best:5.0f} (chain {chain:.0f}, work {work:.0f}, file {file:.0f})"]
+        for name, run_ in self.runs.items():
+            soon = f", urgent {self.urgent[name]:.2f}" if name in self.urgent else ""
+            wait = f"wait {max(run_.waits.values()):.0f}"
+            told.append(f"{name} {self.ratio(name):.2f} (idle {100 * run_.idle:.2f}, {wait}{soon})")
+        return "   ".join(told)
+
+    def ratio(self, name: str) -> float:
+        """How close one came to the bound."""
+        return self.runs[name].makespan / self.bound.best
+
+
+def _medians(found: Sequence[Compared]) -> list[str]:
+    names = found[0].runs
+    return [f"{name} {statistics.median(one.ratio(name) for one in found):.2f}" for name in names]
+
+
+def _compared(jobs: Sequence[Job], workers: int, shape: Shape) -> Compared:
+    """Run one project by the scheduler and by first in, first out; where it has priorities, also as if it had none."""
+    bound = bounds(jobs, workers)
+    runs = {"scheduler": run(jobs, workers, scheduled)}
+    if shape.urgent:
+        even = [job._replace(new=job.new.but(priority=USUAL)) for job in jobs]
+        runs["even"] = run(even, workers, scheduled)
+    runs["fifo"] = run(jobs, workers, first_in_first_out)
+    urgent = [place for place, job in enumerate(jobs) if job.new.priority < USUAL]
+    landed = (
+        {
+            name: statistics.mean(one.landed[place] for place in urgent) / bound.best
+            for name, one in runs.items()
+        }
+        if urgent
+        else {}
+    )
+    return Compared(bound, runs, landed)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,12 +16,15 @@ from gitpw.errors import PwError
 if TYPE_CHECKING:
     from gitpw.adapters.commits import GitCommits
     from gitpw.adapters.server import ServerHooks
+    from gitpw.adapters.signing import GitSigning
     from gitpw.domain.policy import Policy
     from gitpw.domain.review import Span
+    from gitpw.ledger.journal import Journal
     from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
+    from gitpw.ledger.store import Store
     from gitpw.services.gate import Gate
-    from gitpw.services.ports import Context, Workshop
+    from gitpw.services.ports import Clock, Context, Traces, Workshop
 
 T = TypeVar("T")
 
@@ -106,6 +110,7 @@ def open_gate(*, directory: str | None, tell: Callable[[str], None]) -> Gate:
         repo=repo,
         clock=SystemClock(),
         policy_at=policy_at,
+        signatures=lambda: _signing(repo, Path(repo.common_dir, "pw")),
         tell=tell,
     )
 
@@ -167,12 +172,13 @@ def _assembled(
     from gitpw.adapters.probe import HookProbe
     from gitpw.adapters.process import run
     from gitpw.adapters.provision import GitProvision
+    from gitpw.adapters.reports import HeldBack
     from gitpw.adapters.rules import GitRules
+    from gitpw.adapters.traces import GitTraces
     from gitpw.adapters.worktree import GitWorktrees
     from gitpw.domain.operation import Author
     from gitpw.domain.policy import Policy
     from gitpw.ledger.journal import Journal
-    from gitpw.ledger.ledger import Ledger
     from gitpw.ledger.local import LocalStore
     from gitpw.ledger.remote import RemoteStore
     from gitpw.services.ports import Context
@@ -188,29 +194,41 @@ def _assembled(
         given=worker, environment=os.environ, own=linked, config=repo.config, host=host
     )
     folder = Path(repo.common_dir, "pw")
-    journal = Journal(folder / "journal")
     mine = LocalStore(str(folder), run)
     chosen = remote or _remote(repo, policy)
     at_home = _tried("store", lambda: _begun_here(mine), False, faults)
     unmoved = mine if beginning and mine.path.is_dir() and mine.tip() is not None else None
     if beginning:
         _check_beginning(repo, chosen)
-    local = Ledger(mine, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
+    traces = GitTraces(repo.common_dir, repo.git_dir)
+    keys = partial(_signing, repo, folder)
+    ledger_in = partial(
+        _ledger,
+        journal=Journal(folder / "journal"),
+        clock=clock,
+        expected=policy.ledger,
+        traces=traces,
+        keys=keys,
+        dry_run=dry_run,
+        tell=tell,
+    )
+    local = ledger_in(mine)
     far = None
     if chosen is not None and (beginning or not at_home):
         far = RemoteStore(str(folder), run, chosen, repo.root or repo.common_dir, repo.own_settings)
         far.opened = early if chosen == likely else None
     elif chosen is not None:
         tell(f"the ledger is still on this machine alone: 'git pw init' moves it to {chosen}")
-    ledger = (
-        local if far is None else Ledger(far, journal, clock.now, expected=policy.ledger, dry_run=dry_run)
-    )
+    ledger = local if far is None else ledger_in(far)
+    ledger.outbox = HeldBack(repo.git_dir, repo.common_dir)
     joined = need_ledger and _join(ledger, chosen)
     return Context(
         ledger=ledger,
         repo=repo,
         checkout=checkout,
+        traces=traces,
         worktrees=GitWorktrees(repo, policy.claim.worktrees),
+        reports=ledger.outbox,
         conflicts=GitConflicts(repo),
         provision=GitProvision(repo),
         hooks=GitHooks(repo),
@@ -231,6 +249,34 @@ def _assembled(
         faults=faults or {},
         far=far,
         workshop=lambda: _workshop(repo),
+        keys=keys,
+    )
+
+
+def _ledger(
+    store: Store,
+    *,
+    journal: Journal,
+    clock: Clock,
+    expected: str | None,
+    traces: Traces,
+    keys: Callable[[], GitSigning],
+    dry_run: bool,
+    tell: Callable[[str], None],
+) -> Ledger:
+    """The ledger in a store; with what is asked of it go the asker's claims on this machine."""
+    from gitpw.domain.presence import along
+    from gitpw.ledger.ledger import Ledger
+
+    return Ledger(
+        store,
+        journal,
+        clock.now,
+        expected=expected,
+        dry_run=dry_run,
+        along=lambda board, author: along(board, traces.all(), author.worker, clock.now()),
+        signatures=keys,
+        tell=tell,
     )
 
 
@@ -243,6 +289,13 @@ def _tried(name: str, attempt: Callable[[], T], otherwise: T, faults: dict[str, 
             raise
         faults[name] = error
         return otherwise
+
+
+def _signing(repo: GitRepo, folder: Path) -> GitSigning:
+    """What signs and verifies, imported where something is signed."""
+    from gitpw.adapters.signing import GitSigning
+
+    return GitSigning(repo.config, os.environ, folder)
 
 
 def _workshop(repo: GitRepo) -> Workshop:

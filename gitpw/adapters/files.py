@@ -37,6 +37,7 @@ LEFT_BEHIND = (
     ("store.git/objects/**/tmp_*", "half written object", LONG),
     ("*.tmp", "half written file", SHORT),
     ("journal/*.new", "half written operation", SHORT),
+    ("progress/*.tmp", "half written file", SHORT),
     ("trace-*", "trace", SHORT),
     ("shallow-*", "list of commits", SHORT),
     ("trash/*", "deleted worktree", SHORT),
@@ -75,7 +76,7 @@ class OwnFiles:
         if self._repo.unexclude():
             done.append("the lines of git-pw in .git/info/exclude")
         unset = ["git", "config", "--local", "--unset-all"]
-        keys = ("pw.remote", "pw.worker")
+        keys = ("pw.remote", "pw.signingKey", "pw.worker")
         done += [
             f"git config {key}" for key in keys if run([*unset, key], cwd=self._repo.common_dir).status == 0
         ]

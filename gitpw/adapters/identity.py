@@ -158,16 +158,45 @@ def session_root(sign: str) -> str | None:
 
     Named by its id and the moment it started, since ids come again. None where there is no /proc to look in.
     """
-    found = None
-    for process in _ancestors():
-        environ = _read(f"/proc/{process}/environ")
-        found = process
-        if environ is None or not _has(environ, sign):
-            break
+    found = _root(sign)
     if found is None:
         return None
     boot = _read("/proc/sys/kernel/random/boot_id") or b""
-    return f"{found} {_status(found)[19:20]} {boot.decode().strip()}"
+    return f"{found[0]} {_status(found[0])[19:20]} {boot.decode().strip()}"
+
+
+def _root(sign: str) -> tuple[int, bool] | None:
+    """The first ancestor without a variable, else the last one; and whether it is without."""
+    found = None
+    for process in _ancestors():
+        environ = _read(f"/proc/{process}/environ")
+        found = process, environ is None or not _has(environ, sign)
+        if found[1]:
+            break
+    return found
+
+
+def guardian(environment: Mapping[str, str]) -> tuple[int, str]:
+    """The process whose end is the end of the session that this one belongs to, and when it started.
+
+    An agent's own process, since the shells that it starts come and go; else the nearest ancestor but git, which
+    waits for what it runs whatever becomes of who called it. 0 where there is none to end with: whoever started this
+    has gone already.
+    """
+    agent = _agent(environment)
+    root = None if agent is None else _root(_sign(agent, environment) or "")
+    callers = (process for process in _ancestors() if _comm(process) != b"git")
+    found = root[0] if root is not None and root[1] else next(callers, os.getppid())
+    return (0, "") if found <= 1 or _comm(found) == b"systemd" else (found, _started(found))
+
+
+def _comm(process: int) -> bytes:
+    """The name of a process's program."""
+    return (_read(f"/proc/{process}/comm") or b"").rstrip(b"\n")
+
+
+def _started(process: int) -> str:
+    return (_status(process)[19:20] or [""])[0]
 
 
 def _has(environ: bytes, sign: str) -> bool:

@@ -180,6 +180,11 @@ class GitWorktrees:
             found = found if done.late or not told else found._replace(size=int(told[0]) * 1024)
         return found
 
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
+        done = _git(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return None if done.status else done.out.decode().strip()
+
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
         admin = git_dir_of(path)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gitpw.errors import StoppedError
+from gitpw.errors import StaleError, StoppedError
 
 COMPLETE = "_GIT_PW_COMPLETE"
 """The variable by which a shell asks for completions."""
@@ -44,6 +44,7 @@ def _answered(arguments: list[str]) -> int:
     try:
         status = _run(session, arguments)
         session.flush()
+        session.lapsed()
     except ReaderGoneError:
         _let_go()
         return PIPE
@@ -52,6 +53,8 @@ def _answered(arguments: list[str]) -> int:
 
         refusal = explain(error, session, arguments)
         session.refuse(refusal)
+        if refusal.exit != StaleError.exit:  # which says so itself
+            session.lapsed()
         _let_go()
         return refusal.exit
     return status

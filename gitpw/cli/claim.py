@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 @option("--no-worktree", is_flag=True, help="Work in this checkout.")
 @option("--lease", metavar="D", help="How long it stands without a sign of life.  [default: 60m]")
 @option(
-    "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
+    "--wait",
+    cls=OptionalValue,
+    metavar="[D]",
+    help="Wait in line, so long at most, while it is held.  [default: 5m]",
 )
 @option(
     "--sparse",
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     help="Check out only this folder, and those of the files claimed; may be repeated.",
 )
 @option("--no-checkout", is_flag=True, help="Make the worktree without any file.")
+@option("--continue", "resume", is_flag=True, help="Begin at what the last worker of the task left.")
 @option("--explain", is_flag=True, help="Say why each other task wasn't chosen.")
 @option("--pick", is_flag=True, help="Choose from a list, on a terminal.")
 @option("--print-path", is_flag=True, help="Print the worktree's path and nothing else.")
@@ -67,6 +71,7 @@ def claim(
     wait: str | None,
     sparse: tuple[str, ...],
     no_checkout: bool,
+    resume: bool,
     explain: bool,
     pick: bool,
     print_path: bool,
@@ -104,6 +109,7 @@ def claim(
             sparse=list(sparse),
             checkout=not no_checkout,
             confirm=asking(session),
+            resume=resume,
         )
     except (InvalidError, NothingError) as error:
         if explain and not session.json:
@@ -143,6 +149,8 @@ def _data(done: Claimed) -> dict[str, object]:
         "branch": done.branch,
         **noted(done.notes),
     }
+    if done.left:
+        data["left"] = done.left
     if done.time_limit is not None:
         data["timeLimit"] = done.time_limit
     return data if done.reasons is None else {**data, "reasons": [one.public() for one in done.reasons]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitpw.cli.output import counted, rounded, span
+from gitpw.cli.output import counted, remaining, rounded, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,9 @@ def _queue(status: Status) -> str:
 
 def _locks(status: Status) -> str:
     files = sum(len(record["lockedFiles"]) for record in status.locks)
-    return f"{files} held" if files else "none"
+    held = f"{files} held" if files else "none"
+    waits = [f"{waiter.worker} waits for {waiter.wish} (number {place})" for waiter, place in status.waits]
+    return "; ".join([held, *waits])
 
 
 def _rows(status: Status, now: datetime) -> tuple[list[Row], list[Row]]:
@@ -129,7 +131,7 @@ def _row(
         kind=kind(worker) if worker else "ai" if claim.worker_type.value == "ai_agent" else "human",
         task=_doing(claim, status.titles),
         percent=said.percent_complete if said else (0 if claim.task else None),
-        eta=_eta(said),
+        eta=remaining(said) if said else "",
         lease=f"over {span(now - until)}" if late else span(rounded(until - now)),
         late=late,
         step=said.current_step if said else "",
@@ -142,12 +144,6 @@ def _doing(claim: Claim, titles: dict[TaskId, str]) -> str:
     names = [held.resource for held in claim.locks]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"lock on {names[0] if names else 'nothing'}{more}"
-
-
-def _eta(said: Progress | None) -> str:
-    if said is None or said.estimated_time_remaining is None:
-        return ""
-    return span(timedelta(minutes=said.estimated_time_remaining))
 
 
 def bar(percent: int | None, full: str = "#", empty: str = "-", cells: int = BAR) -> str:

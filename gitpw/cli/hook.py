@@ -165,6 +165,16 @@ def _protect(session: Session, _words: tuple[str, ...]) -> None:
     session.answer({})
 
 
+@hook.command("beat", "git pw hook beat 270")
+@click.argument("older", type=int)
+@click.option("--alone", is_flag=True, help="Nobody's life stands behind it.")
+def beat(session: Session, older: int, alone: bool) -> None:
+    """Renew the leases of this machine, unless each was renewed within so many seconds."""
+    from gitpw.cli.heartbeat import beat as run
+
+    run(session, older, alone=alone)
+
+
 @hook.command("refresh", "git pw hook refresh")
 def refresh(session: Session) -> None:
     """Bring the local snapshot of the locks up to date."""

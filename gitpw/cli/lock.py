@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 @option("--shared", is_flag=True, help="Others may share it.")
 @option("--lease", metavar="D", help="How long it stands without a sign of life.  [default: 60m]")
 @option(
-    "--wait", cls=OptionalValue, metavar="[D]", help="Wait, so long at most, while it is held.  [default: 5m]"
+    "--wait",
+    cls=OptionalValue,
+    metavar="[D]",
+    help="Wait in line, so long at most, while it is held.  [default: 5m]",
 )
 @option("--reason", metavar="T", help="What for.")
 def lock(
@@ -88,9 +91,9 @@ def unlock(session: Session, resources: tuple[str, ...], all_: bool, force: bool
 @command("locks", "git pw locks", "git pw locks src/auth package.json", "git pw locks --json")
 @argument("resources", files=True, nargs=-1, metavar="[R...]")
 def locks(session: Session, resources: tuple[str, ...]) -> None:
-    """Show who holds what.
+    """Show who holds what, and who waits for it.
 
-    With R… only the locks that stand in their way.
+    With R… only the locks and the waits that stand in their way.
     """
     from gitpw.services.locks import locks as run
 
@@ -99,8 +102,10 @@ def locks(session: Session, resources: tuple[str, ...]) -> None:
     session.aged(found.as_of, context)
     now = context.clock.now()
     rows = [row for record in found.locks for row in _rows(record, now)]
+    rows += [row for record in found.waits for row in _waiting(record)]
     head = ("RESOURCE", "MODE", "WORKER", "TASK", "LEASE")
-    session.table({"locks": found.locks, "asOf": found.as_of}, head, rows, "no locks")
+    data = {"locks": found.locks, "waits": found.waits, "asOf": found.as_of}
+    session.table(data, head, rows, "no locks")
 
 
 def _rows(record: dict[str, Any], now: datetime) -> list[tuple[str, ...]]:
@@ -111,3 +116,10 @@ def _rows(record: dict[str, Any], now: datetime) -> list[tuple[str, ...]]:
         (name, record["mode"], record["workerId"], record["taskId"] or "-", rest)
         for name in record["lockedFiles"]
     ]
+
+
+def _waiting(record: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of one who waits: one for each file, or for the task where there is none."""
+    names = record["files"] or [record["taskId"] or "any task"]
+    place = f"number {record['place']} in line"
+    return [(name, "waiting", record["workerId"], record["taskId"] or "-", place) for name in names]

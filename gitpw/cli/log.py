@@ -58,7 +58,7 @@ def log(  # noqa: PLR0917 - one for each option
     """Show who did what and when, newest last.
 
     Reaches back to when this clone joined, with --all to the beginning. For people, the renewals of a worker between
-    two other things that it did are one line.
+    two other things that it did are one line. With -v it says which operations are signed.
     """
     if follow and session.json:
         raise UsageError(
@@ -76,7 +76,7 @@ def log(  # noqa: PLR0917 - one for each option
     if session.json:
         session.answer({"events": [event.public() for event in events]})
         return
-    session.answer({}, *_lines(events))
+    session.answer({}, *_lines(events, signed=session.verbose > 0))
     if follow:
         _follow(session, wanted, max((event.counter for event in events), default=0))
 
@@ -111,12 +111,12 @@ def _follow(session: Session, wanted: dict[str, Any], last: int) -> None:
             if not lost:
                 session.note(f"{error.message}; trying again")
             lost = True
-        session.answer({}, *_lines(events))
+        session.answer({}, *_lines(events, signed=session.verbose > 0))
         last = max([last, *(event.counter for event in events)])
         pause = PAUSES[0] if events else min(pause * 1.5, longest)
 
 
-def _lines(events: Sequence[Event]) -> Iterator[str]:
+def _lines(events: Sequence[Event], *, signed: bool) -> Iterator[str]:
     """A line for each event; the renewals of a worker between two other things that it did share the first one's."""
     runs: dict[str, list[Event]] = {}
     heads: dict[int, list[Event]] = {}
@@ -128,25 +128,25 @@ def _lines(events: Sequence[Event]) -> Iterator[str]:
         else:
             heads[event.counter] = runs[event.worker] = [event]
     for event in events:
-        if event.verb != RENEW:
-            yield _told(event)
+        if event.verb != RENEW or len(heads.get(event.counter, ())) == 1:
+            yield _told(event, signed=signed)
         elif event.counter in heads:
             yield _renewed(heads[event.counter])
 
 
 def _renewed(run: list[Event]) -> str:
     first, last = run[0], run[-1]
-    if len(run) == 1:
-        return _told(first)
     until = _clock(last.at)
     if until[:10] == _clock(first.at)[:10]:
         until = until[11:]
     return f"{_clock(first.at)}  {first.worker}  renewed {len(run)} times until {until[:-3]}"
 
 
-def _told(event: Event) -> str:
+def _told(event: Event, *, signed: bool) -> str:
     """One line; a commit's subject ends with the worker, which stands in front here."""
-    return f"{_clock(event.at)}  {event.worker}  {event.subject.removesuffix(f' ({event.worker})')}"
+    seal = f"  {event.signature or 'unsigned'}" if signed else ""
+    what = event.subject.removesuffix(f" ({event.worker})")
+    return f"{_clock(event.at)}{seal}  {event.worker}  {what}"
 
 
 def _clock(at: int) -> str:

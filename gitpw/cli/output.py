@@ -162,6 +162,20 @@ def noted(notes: Sequence[str]) -> dict[str, object]:
     return {"notes": notes} if notes else {}
 
 
+ETA_SOURCES = {"pace": "pace", "type": "its type", "estimate": "estimate"}
+"""Where an estimate comes from, in a word or two; nothing where its worker said so."""
+
+
+def remaining(said: Progress) -> str:
+    """What is left of a task, as `10 min (pace)`; nothing where that isn't known or nothing is left."""
+    done = said.percent_complete == 100 and not said.estimated_time_remaining  # noqa: PLR2004 - all of it
+    if said.estimated_time_remaining is None or done:
+        return ""
+    source = ETA_SOURCES.get(said.eta_source or "")
+    left = span(timedelta(minutes=said.estimated_time_remaining))
+    return f"{left} ({source})" if source else left
+
+
 def told(said: Progress) -> str:
     """How far a task has come, as `43% (3/7) writing tests`."""
     steps = f" ({said.steps_completed}/{said.total_steps})" if said.total_steps else ""

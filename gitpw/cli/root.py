@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Workers": {
         "worker": "worker:worker",
+        "signing": "signing:signing",
     },
     "Merging": {
         "merge": "merge:merge",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gitpw.domain.policy import Policy
     from gitpw.errors import PwError
+    from gitpw.services.life import Lapse
     from gitpw.services.ports import Context
 
 BATCH = 500
@@ -56,6 +57,8 @@ class Session:
     colour: bool = True
     dry_run: bool = False
     answered: bool = field(default=False, init=False)
+    context: Context | None = field(default=None, init=False)
+    lapses: list[Lapse] | None = field(default=None, init=False)
 
     def open(
         self,
@@ -82,7 +85,7 @@ class Session:
 
         if self.verbose:
             self._follow_log()
-        return open_context(
+        context = open_context(
             directory=self.directory,
             worker=self.worker,
             remote=remote,
@@ -94,6 +97,26 @@ class Session:
             policy=policy,
             tell=self.note,
         )
+        self.context = context if need_ledger else None
+        return context
+
+    def lapsed(self) -> list[Lapse]:
+        """What became of my claims meanwhile, by what is known once the command has done its work; told once.
+
+        Commands that do without a ledger judge that themselves, if at all: the hooks. What can't be found out is no
+        reason for a command to fail.
+        """
+        if self.lapses is None:
+            self.lapses = []
+            if self.context is not None:
+                from gitpw.services.life import look
+
+                with suppress(Exception):
+                    self.lapses = look(self.context)
+            for one in self.lapses:
+                self.complain(one.message)
+                self.complain(f"hint: {one.hint}")
+        return self.lapses
 
     def _follow_log(self) -> None:
         import logging
@@ -106,7 +129,10 @@ class Session:
     def answer(self, data: Mapping[str, object], *lines: str) -> None:
         """Success: one JSON document, or lines for people (shown even when quiet)."""
         if self.json:
-            self._document({"ok": True, **plain(data)})
+            lapsed = list(map(str, self.lapsed()))
+            before = data.get("warnings", [])
+            warned = {"warnings": [*plain(before), *lapsed]} if lapsed and isinstance(before, list) else {}
+            self._document({"ok": True, **plain(data), **warned})
         else:
             self._lines(lines)
 

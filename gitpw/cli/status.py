@@ -61,18 +61,21 @@ def _measure(session: Session, *, offline: bool) -> None:
 
 
 def _data(found: Status) -> dict[str, object]:
+    etas = [one.eta for one in found.progress if one.eta is not None]
     return {
         "asOf": found.as_of,
         "workers": found.workers,
         "tasks": found.tasks,
         "progress": found.progress,
         "locks": found.locks,
+        "waits": [waiter.public(place) for waiter, place in found.waits],
         "merges": [one.public(place) for place, one in enumerate(found.merges, 1)],
         "warnings": found.warnings,
         "blocked": blocked(found.blocked),
         "failed": [_failed(one) for one in found.failed],
         "ledger": found.ledger,
         "remote": found.remote,
+        **({"etas": etas} if etas else {}),
         **({"conflicts": found.conflicts} if found.conflicts else {}),
     }
 

@@ -9,7 +9,7 @@ import click
 
 from gitpw.cli.commands import Callback, group, option
 from gitpw.cli.graph import blocked, state
-from gitpw.cli.output import counted, left, local, span, told
+from gitpw.cli.output import counted, left, local, remaining, span, told
 from gitpw.cli.request import a_task, batch_formats, built, maybe_task, one_of, some, task_states, task_types
 from gitpw.errors import UsageError
 
@@ -186,6 +186,7 @@ def show(session: Session, task_id: str) -> None:
         "task": shown.task,
         "locks": [] if shown.claim is None else shown.claim.public(),
         "progress": shown.progress,
+        "eta": shown.progress and shown.progress.eta,
         "waitsFor": shown.waits_for,
         "dependents": shown.dependents,
         "blocked": shown.blocked,
@@ -199,6 +200,7 @@ def show(session: Session, task_id: str) -> None:
         "retryAt": shown.task.retry_at,
         "needsPerson": shown.task.needs_person,
         "timeLimit": shown.time_limit,
+        "left": shown.left,
         "asOf": shown.as_of,
     }
     session.aged(shown.as_of, context)
@@ -211,10 +213,11 @@ def _told(shown: Shown, now: datetime) -> list[str]:
     facts = {
         "status": state(one, {}),
         "blocked": shown.blocked,
-        "type": f"{one.type.value}, priority {one.priority}",
+        "type": f"{one.type.value}, priority {one.priority}{_pulled(one)}",
         "worker": one.assigned_to,
         "lease": left(shown.claim.lease.expires_at, now) if shown.claim and not shown.claim.queued else None,
         "progress": shown.progress and told(shown.progress),
+        "eta": shown.progress and remaining(shown.progress),
         "branch": one.metadata.branch_name,
         "issue": one.metadata.issue_number and f"#{one.metadata.issue_number}",
         "estimate": one.estimated_duration is not None and f"{one.estimated_duration} min",
@@ -230,6 +233,8 @@ def _told(shown: Shown, now: datetime) -> list[str]:
         "failure": one.failure
         and (f"{one.failure} ({one.failure_kind})" if one.failure_kind else one.failure),
         "attempts": one.attempts,
+        "left": str(shown.left[-1]) if shown.left else None,
+        "before": "; ".join(map(str, shown.left[:-1])),
         "created": local(one.created_at),
         "claimed": one.claimed_at and local(one.claimed_at),
         "completed": one.completed_at and local(one.completed_at),
@@ -241,6 +246,11 @@ def _told(shown: Shown, now: datetime) -> list[str]:
     if one.description:
         lines += ["", *(f"  {line}" for line in one.description.splitlines())]
     return lines
+
+
+def _pulled(one: Task) -> str:
+    """What an urgent task that waits for it makes of its priority."""
+    return "" if one.urgency == one.priority else f" (as urgent as what waits for it: {one.urgency})"
 
 
 def _parts(parts: Sequence[Task]) -> str:

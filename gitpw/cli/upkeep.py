@@ -18,19 +18,32 @@ if TYPE_CHECKING:
 def health(session: Session) -> None:
     """Exit with 1 when something needs a look.
 
-    For CI and monitors: when a worker is lost or a lock overdue, for instance.
+    For CI and monitors: a worker is lost, a lock is overdue, or a task needs a person. Nothing is changed. A lease that is over by this clock alone is told, and is no problem as
+    long as no other clock agrees: that of anybody who wrote since, of the holder's host, or of a remote on the web.
     """
     from gitpw.services.health import health as run
 
-    problems = run(session.open())
-    if not problems:
-        session.report({"problems": []}, "all well")
+    context = session.open()
+    found = run(context)
+    session.aged(found.as_of, context)
+    session.notes(map(str, found.doubtful))
+    data = {
+        "problems": found.problems,
+        "lost": found.lost,
+        "overdue": found.overdue,
+        "doubtful": found.doubtful,
+        "needsPerson": found.needs_person,
+        "asOf": found.as_of,
+    }
+    if not found.problems:
+        session.answer(data, "nothing is overdue for sure" if found.doubtful else "all well")
         return
     if not session.json:
-        for one in problems:
+        for one in found.problems:
             session.complain(one)
+    problems = counted(len(found.problems), "problem")
     raise FailedError(
-        f"{counted(len(problems), 'problem')} found", hint="see 'git pw status'", problems=problems
+        f"{problems} found", hint="see 'git pw status'; 'git pw gc' returns what is overdue", **data
     )
 
 
@@ -44,13 +57,15 @@ def gc(session: Session) -> None:
     from gitpw.services.gc import gc as run
 
     done = run(session.open(), dry_run=session.dry_run)
-    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected")
+    names = ("expired", "claims", "files", "landed", "worktrees", "branches", "suspected", "left", "waits")
     session.report({name: getattr(done, name) for name in names}, *(_told(done) or ["nothing to tidy"]))
 
 
 def _told(done: Collected) -> list[str]:
     lines = [f"expired {name}: {_then(done, name)}" for name in done.expired]
+    lines += [f"  {told}" for told in done.left]
     lines += [f"unlocked {name}" for name in done.files]
+    lines += [f"ended the wait of {name}, who gave no sign of life" for name in done.waits]
     lines += [f"landed {name}" for name in done.landed]
     lines += [f"removed worktree {name}" for name in done.worktrees]
     lines += [f"deleted branch {name} of the remote" for name in done.branches]

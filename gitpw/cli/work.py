@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitpw.cli.commands import command, option
-from gitpw.cli.output import local, told
+from gitpw.cli.output import local, remaining, told
 from gitpw.cli.request import failure_kinds, maybe_task, one_of, steps
 from gitpw.errors import InvalidError, UsageError
 
@@ -52,18 +52,23 @@ def progress(
 ) -> None:
     """Say how far the work has come.
 
-    STEP says in words what is being done.
+    STEP says in words what is being done. Who works on this machine sees it at once; the others when the step
+    changes, once a minute, or with whatever is done next.
+
+    Without --eta, what is left is reckoned from the pace of the task, from how long finished tasks of its type took,
+    or from its estimate.
     """
     done, total = steps(number)
     if step is None and done is None and percent is None and eta is None:
         raise UsageError("no progress was given", hint="git pw progress --step 3/7 'writing tests'")
     if percent is not None and not 0 <= percent <= 100:  # noqa: PLR2004
         raise InvalidError(f"--percent {percent} is not within 0 and 100", hint="for instance --percent 40")
-    if eta is not None and eta < 0:
+    if eta is not None and not 0 <= eta <= 1_000_000:  # noqa: PLR2004 - two years
         raise InvalidError(
-            f"--eta {eta} is less than nothing", hint="the minutes that are left, for instance --eta 10"
+            f"--eta {eta} is not within 0 and 1000000",
+            hint="the minutes that are left, for instance --eta 10",
         )
-    context = session.open(changes=True, pushes=True, rehearsed=True)
+    context = session.open(changes=True, rehearsed=True)  # mostly nothing is pushed: no connection beforehand
     from gitpw.services.progress import progress as run
 
     said = run(
@@ -75,7 +80,9 @@ def progress(
         percent=percent,
         eta=eta,
     )
-    session.report({"progress": said}, f"{said.task_id} {told(said)}")
+    left = remaining(said)
+    data = {"progress": said, **({"eta": said.eta} if said.eta else {})}
+    session.report(data, f"{said.task_id} {told(said)}{f', done in {left}' if left else ''}")
 
 
 @command("push", "git pw push")
@@ -118,7 +125,8 @@ def complete(session: Session, task: str | None) -> None:
     "--kind",
     values=failure_kinds,
     metavar="K",
-    help="timeout, file-conflict, test-failure, merge-conflict, lost-worker, agent-error or other.  [default: other]",
+    help="timeout, file-conflict, test-failure, merge-conflict, lost-worker, agent-error or other.  "
+    "[default: what the reason begins with, else other]",
 )
 def fail(session: Session, task: str | None, reason: str, kind: str | None) -> None:
     """Say that a task failed, and free its locks.
@@ -126,9 +134,10 @@ def fail(session: Session, task: str | None, reason: str, kind: str | None) -> N
     With a --kind that may go better another time, all but other, it is tried again by itself: three times, after
     1, 5 and 15 minutes. Then it needs a person, who says 'git pw task retry'.
     """
+    from gitpw.domain.failure import kind_of
     from gitpw.domain.task import FailureKind
 
-    what = one_of(FailureKind, kind, "kind of failure") or FailureKind.OTHER
+    what = one_of(FailureKind, kind, "kind of failure") or kind_of(reason)
     context = session.open(changes=True, pushes=True, rehearsed=True)
     from gitpw.services.fail import fail as run
 

@@ -24,20 +24,21 @@ files, and at most `PASSES * (priority - 1)` more urgent ones are.
 the skills asks) the count begins again at nothing, so that no worker goes idle for a task that nobody comes for. What
 people claim by name, or lock by hand, is their decision and isn't held back.
 
+Priority means here what the turn goes by: a task that an urgent one waits for is as urgent as that one.
+
 Time is the `at` of operations: a wrong clock makes a reservation longer or shorter, never a grant unsafe; one that
 lies in the future counts for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
-from gitpw.domain.ids import task_number
 from gitpw.domain.operation import Operation
 from gitpw.domain.resource import Resource, overlap
 from gitpw.domain.settings import Settings
@@ -92,32 +93,27 @@ def seated(board: Board, now: datetime) -> list[Seat]:
 
 
 def reserved_for(board: Board, seats: Sequence[Seat], task: Task) -> Reserved | None:
-    """The first elder that a task must let go before it, and the file that both need."""
-    for seat in seats:
-        if seat.task.id != task.id and _binds(seat.task, task):
+    """The first elder that a task must let go before it, and the file that both need.
+
+    Of a seated one, only those on the seats before its own.
+    """
+    for seat in _before(seats, task):
+        if _binds(seat.task, task):
             for file in task.files:
                 if seat.needs(board.seen(file)):
                     return Reserved(seat.task, file)
     return None
 
 
+def _before(seats: Iterable[Seat], task: Task) -> Iterator[Seat]:
+    """The elders that are older than a task; all of them, if it is none that counts."""
+    return takewhile(lambda seat: seat.task.id != task.id, seats)
+
+
 def _binds(elder: Task, task: Task) -> bool:
-    """Whether a task must wait for an elder if both need the same file."""
-    if task.reserved is not None and _rank(task) < _rank(elder):
-        return False
+    """Whether a task must wait for an elder before it if both need the same file."""
     steps = elder.passed // PASSES - 1
-    return task.priority >= elder.priority - steps
-
-
-def _overtakes(task: Task, elder: Task) -> bool:
-    """Whether a task goes before an elder because it is more urgent, and not because it is the older elder."""
-    older = task.reserved is not None and _rank(task) < _rank(elder)
-    return task.priority < elder.priority and not older
-
-
-def _rank(elder: Task) -> tuple[int, int]:
-    since = 0 if elder.reserved is None else elder.reserved.since
-    return since, task_number(elder.id)
+    return task.urgency >= elder.urgency - steps
 
 
 def pass_over(board: Board, operation: Operation, task: Task, file: str, *, held: bool) -> None:
@@ -144,8 +140,8 @@ def overtake(board: Board, operation: Operation, task: Task) -> None:
         if elder.reserved is not None and not is_kept(elder.reserved, operation.at, settings)
     ]
     files = [board.seen(file) for file in task.files]
-    for seat in seated(board, operation.at):
-        if _overtakes(task, seat.task) and any(map(seat.needs, files)):
+    for seat in _before(seated(board, operation.at), task):
+        if task.urgency < seat.task.urgency and any(map(seat.needs, files)):
             board.put_task(seat.task.but(passed=seat.task.passed + 1))
     for elder in lapsed:
         board.put_task(elder.but(passed=0, reserved=None))

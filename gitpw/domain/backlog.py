@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitpw.domain import progress
 from gitpw.domain.board import Board
 from gitpw.domain.failure import failed, told
 from gitpw.domain.grant import (
@@ -9,6 +10,7 @@ from gitpw.domain.grant import (
     blocked_by,
     end,
     freshened,
+    left_by,
     make_way,
     mine,
     returned,
@@ -16,7 +18,7 @@ from gitpw.domain.grant import (
     unknown,
     unreadable,
 )
-from gitpw.domain.ids import TaskId
+from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.lock import Claim, merged_locks
 from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.operation import (
@@ -34,7 +36,8 @@ from gitpw.domain.operation import (
     Start,
 )
 from gitpw.domain.planning import complete_wholes, lift
-from gitpw.domain.progress import Progress
+from gitpw.domain.presence import is_due
+from gitpw.domain.progress import Said
 from gitpw.domain.task import MOVES, Task, TaskStatus
 
 
@@ -103,7 +106,7 @@ def start(board: Board, operation: Operation, request: Start) -> Outcome:
         return Refused(
             code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
         )
-    if task.status is TaskStatus.IN_PROGRESS:
+    if task.status is TaskStatus.IN_PROGRESS and not is_due(claim, operation.at):
         return Done(tasks=(task.id,), claim=claim.id, token=claim.token, changed=False)
     return _begun(board, operation, task, claim)
 
@@ -131,28 +134,42 @@ def report(board: Board, operation: Operation, request: Report) -> Outcome:
     begun = _begun(board, operation, task, claim)
     if isinstance(begun, Refused):
         return begun
-    old = board.progress(task.id) or Progress(
-        task_id=task.id, worker_id=claim.worker, last_updated=operation.at
-    )
-    total = request.total if request.total is not None else old.total_steps
-    done = request.done if request.done is not None else old.steps_completed
-    if total and done > total:
-        return Refused(code="invalid", message=f"step {done} of {total} is beyond the end", hint="--step 3/7")
-    percent = request.percent
-    if percent is None:
-        percent = 100 * done // total if request.done is not None and total else old.percent_complete
-    board.put_progress(
-        old.but(
-            worker_id=claim.worker,
-            current_step=old.current_step if request.step is None else request.step,
-            steps_completed=done,
-            total_steps=total,
-            percent_complete=percent,
-            estimated_time_remaining=old.estimated_time_remaining if request.eta is None else request.eta,
-            last_updated=operation.at,
-        )
-    )
+    old = board.progress(task.id) or progress.begun(task.id, claim.worker, claim.claimed_at)
+    words = progress.Words(request.step, request.done, request.total, request.percent, request.eta)
+    new = progress.advanced(old, operation.at, words)
+    if isinstance(new, str):
+        return Refused(code="invalid", message=new, hint="--step 3/7")
+    board.put_progress(new.but(worker_id=claim.worker))
     return begun
+
+
+def may_say(board: Board, worker: WorkerId, said: Said) -> bool:
+    """Whether a worker's operation may bring along a word: of a current claim, and its own where all is signed."""
+    claim = board.claim(said.claim)
+    if claim is None or claim.token != said.token:
+        return False
+    return not board.settings.signed or claim.worker == worker
+
+
+def hear(board: Board, operation: Operation) -> None:
+    """Take in what an operation brings along of progress; what comes too late, or is another's, says nothing."""
+    for said in operation.said:
+        claim, new = board.claim(said.claim), said.progress
+        if (
+            claim is None
+            or claim.queued
+            or claim.task != new.task_id
+            or not may_say(board, operation.author.worker, said)
+        ):
+            continue
+        task, known = board.task(new.task_id), board.progress(new.task_id)
+        if task is None or (known is not None and known.last_updated > new.last_updated):
+            continue
+        moved = _move(task, TaskStatus.IN_PROGRESS)
+        if isinstance(moved, Task):
+            if moved != task:
+                board.put_task(moved)
+            board.put_progress(new.but(worker_id=claim.worker, eta_source=None))
 
 
 def push(board: Board, operation: Operation, request: Push) -> Outcome:
@@ -165,6 +182,7 @@ def push(board: Board, operation: Operation, request: Push) -> Outcome:
         return Refused(
             code="invalid", message=f"{task.id} waits in the merge queue", hint="see 'git pw merge list'"
         )
+    claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     begun = _begun(board, operation, task, claim)
     return (
         begun
@@ -201,6 +219,11 @@ def complete(board: Board, operation: Operation, request: Complete) -> Outcome:
         branch_name=request.branch or task.metadata.branch_name, files=tuple(dict.fromkeys(files))
     )
     task = moved.but(head=request.head, metadata=metadata)
+    if entry is None and task.completed_at is None:
+        finished = board.durations(task.type).and_one(task.claimed_at, operation.at)
+        board.put_durations(task.type, finished)
+    if request.head is not None:
+        claim = claim.but(head=request.head, pushed=request.head, pushed_to=request.branch)
     queued(board, operation, task, claim)
     if not request.queue:
         landed_task(board, operation, task.id, "completed", None)
@@ -275,7 +298,7 @@ def fail(board: Board, operation: Operation, request: Fail) -> Outcome:
     end(board, operation, claim, "failed")
     board.drop_progress(task.id)
     _unqueue(board, task.id)
-    done = failed(task, request.kind, request.reason, operation.at)
+    done = failed(left_by(task, claim, operation, "failed"), request.kind, request.reason, operation.at)
     board.put_task(done)
     detail = {"reason": request.reason, "files": _files(claim), "worker": claim.worker, **told(done)}
     return Done(tasks=(task.id,), detail=detail)
@@ -294,7 +317,7 @@ def release(board: Board, operation: Operation, request: Release) -> Outcome:
             hint="'git pw unlock --force --reason …' takes it out",
         )
     end(board, operation, claim, "released")
-    returned(board, board.task(task.id) or task)
+    returned(board, left_by(board.task(task.id) or task, claim, operation, "released"))
     return Done(tasks=(task.id,), detail={"files": _files(claim), "token": claim.token})
 
 

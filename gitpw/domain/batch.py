@@ -104,10 +104,13 @@ def _task(name: str, found: Found) -> NewTask:
         raise wrong(name, found.line, "the task has no title", "title = '…'")
     given = {key: value for key, value in found.data.items() if value is not None}
     try:
-        task = NewTask.model_validate_json(json.dumps(given, default=str, allow_nan=False))
+        raw = json.dumps(given, default=str, allow_nan=False, ensure_ascii=False).encode()
+        task = NewTask.model_validate_json(raw)
     except ValidationError as error:
         field, said = complaint(error)
         raise wrong(name, found.line_of(field) if field else found.line, f"{field} {said}".strip()) from error
+    except UnicodeEncodeError as error:
+        raise wrong(name, found.line, "a text has half a character in it") from error
     except ValueError as error:
         raise wrong(name, found.line, "a number is no number") from error
     if task.key == "":
@@ -128,8 +131,24 @@ class _Lines:
         return bisect_right(self._ends, offset - 1) + 1
 
 
+class _Twice(dict[str, Any]):
+    """An object that has a key twice, so that nobody knows which is meant."""
+
+    key: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    twice = _Twice(found)
+    names = [name for name, _ in pairs]
+    twice.key = next(name for name in names if names.count(name) > 1)
+    return twice
+
+
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _skip(text: str, at: int) -> int:
@@ -153,11 +172,14 @@ def _after(text: str, end: int) -> int:
     return _skip(text, end + 1) if text.startswith(",", end) else end
 
 
-def _elements(text: str, at: int, lines: _Lines) -> Iterator[Found]:
+def _elements(name: str, text: str, at: int, lines: _Lines) -> Iterator[Found]:
     """The elements of the list that begins there."""
     at = _skip(text, at + 1)
     while not text.startswith("]", at):
         data, end = _DECODER.raw_decode(text, at)
+        if isinstance(data, _Twice):
+            said = [value for key, value in _members(text, at) if key == data.key] or [at, at]
+            raise wrong(name, lines.at(said[1]), f"{data.key} is said twice", "leave out one of them")
         yield Found(lines.at(at), data, _line_of(text, at, lines))
         at = _after(text, end)
 
@@ -189,7 +211,7 @@ def _read_json(name: str, text: str) -> list[Found]:
             start = found
         if not text.startswith("[", start):
             raise wrong(name, lines.at(start), "tasks are a list", "[{'title': …}, …] or {'tasks': […]}")
-        return list(_elements(text, start, lines))
+        return list(_elements(name, text, start, lines))
     except json.JSONDecodeError as error:
         raise _unreadable(name, error.lineno, error.msg, "JSON") from error
     except RecursionError as error:
@@ -201,10 +223,12 @@ def _read_lines(name: str, text: str) -> list[Found]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                data = json.loads(line)
+                data = json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:
                 what = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
                 raise _unreadable(name, number, what, "JSON") from error
+            if isinstance(data, _Twice):
+                raise wrong(name, number, f"{data.key} is said twice", "leave out one of them")
             found.append(Found(number, data, lambda _, number=number: number))  # type: ignore[misc]
     return found
 
@@ -218,7 +242,9 @@ def _read_toml(name: str, text: str) -> list[Found]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         line = int(at[1]) if at else len(text.splitlines()) or 1
-        what = str(error)[: at.start()] if at else "the file ends too early"
+        deep = isinstance(error, RecursionError)
+        early = "it is nested too deeply" if deep else "the file ends too early"
+        what = str(error)[: at.start()] if at else early
         raise _unreadable(name, line, what, "TOML") from error
     lines = text.split("\n")
     for key in data:
@@ -248,11 +274,10 @@ def _heads(lines: Sequence[str], count: int) -> list[int]:
     real: list[int] = []
     for number in looks:
         try:
-            before = tomllib.loads("\n".join(lines[:number]))
+            tomllib.loads("\n".join(lines[real[-1] if real else 0 : number]))
         except tomllib.TOMLDecodeError:
             continue  # within a text
-        if len(before.get("task", [])) == len(real):
-            real.append(number)
+        real.append(number)
     return real if len(real) == count else looks[:count]
 
 

@@ -6,6 +6,8 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     meta                            counter, counts, the clocks of hosts
     settings                        what decides a grant
     tasks/ID  workers/ID  claims/ID  progress/TASK
+    durations/TYPE                  how long the last finished tasks took
+    signers/WORKER                  the public key that a worker signs with
     ended/CLAIM                     what became of a claim that is no more
     dependents/TASK/DEPENDENT       who waits for whom
     children/TASK/PART  relatives/TASK/OTHER  findings/TASK/FOUND      what else ties tasks together
@@ -16,6 +18,7 @@ business (`ledger/layout.py`); here they are only names. No method reads a whole
     paths/=NAME/…/!CLAIM            locked paths: a trie that mirrors their folders
     globs/CLAIM/N                   locked globs
     leases/HOUR/TIME!CLAIM          claims by the end of their lease
+    waits/TICKET                    who stands in line, in that order
     queue/POSITION                  the merge queue
     line                            who runs it, whether it is paused, how far it looks ahead
     keys/DIGEST                     an importer's key -> task
@@ -47,11 +50,13 @@ from gitpw.domain.ids import (
 from gitpw.domain.lock import Claim, Ended, Held, Mode
 from gitpw.domain.merge import Line, Merge
 from gitpw.domain.operation import REMEMBERED, Done, Operation, Outcome, Refused
-from gitpw.domain.progress import Progress
+from gitpw.domain.progress import Durations, Progress
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.resource import C, Covered, File, Glob, Path, Resource, folded, overlap, resource
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.signing import SigningKey
+from gitpw.domain.task import Task, TaskStatus, TaskType
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError, InvalidError
 
@@ -149,6 +154,7 @@ class Board:
         self._cells = cells
         self.changes: dict[Key, bytes | None] = {}
         self._below: dict[Key, set[str]] = {}
+        self._listed: dict[Key, Sequence[str]] = {}
         self._read: dict[Key, Record] = {}
         self._globs: dict[tuple[str, ...], list[tuple[ClaimId, Held, Resource]]] | None = None
 
@@ -167,6 +173,7 @@ class Board:
             self._globs = None
         for depth in range(len(key)):
             self._below.setdefault(key[:depth], set()).add(key[depth])
+            self._listed.pop(key[:depth], None)
 
     def _exists(self, key: Key) -> bool:
         if key in self.changes:
@@ -178,11 +185,12 @@ class Board:
     def names(self, key: Key) -> Sequence[str]:
         """What is filed directly under a key, sorted, changes included."""
         touched = self._below.get(key)
-        stored = self._cells.names(key)
         if not touched:
-            return stored
-        kept = {name for name in stored if name not in touched}
-        return sorted(kept | {name for name in touched if self._exists((*key, name))})
+            return self._cells.names(key)
+        if key not in self._listed:
+            kept = {name for name in self._cells.names(key) if name not in touched}
+            self._listed[key] = sorted(kept | {name for name in touched if self._exists((*key, name))})
+        return self._listed[key]
 
     def _record(self, kind: type[R], key: Key) -> R | None:
         known = self._read.get(key)
@@ -329,7 +337,7 @@ class Board:
             return None
         number = task_number(task.id)
         chain = 999_999 - min(task.chain, 999_999)
-        turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+        turn = (str(task.urgency), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
         needed = [self.task(name) for name in self.unmet(task)]
         if any(one is None or one.is_dead_end for one in needed):
             return ("blocked", *turn)
@@ -404,13 +412,15 @@ class Board:
                 told.add(task.id)
                 yield task
 
-    def short_of_skills(self, skills: frozenset[str]) -> Iterator[Task]:
-        """Ready tasks that these skills can't do."""
-        names = [name for name in self.names(("ready",)) if not skills_of(name) <= skills]
-        yield from self._merged([("ready", name) for name in names])
+    def short_of_skills(self, skills: frozenset[str]) -> Iterator[tuple[TaskId, frozenset[str]]]:
+        """Ready tasks that these skills can't do, and what is missing; the index says it of nearly all of them."""
+        lacking = {name: skills_of(name) - skills for name in self.names(("ready",))}
+        queues = [self._turns(("ready", name), 4, (name,)) for name, missing in lacking.items() if missing]
+        for *turn, name in heapq.merge(*queues):
+            yield _numbered(tuple(turn)), lacking[name]
         for task in self._merged([("parked", name) for name in self.names(("parked",))]):
             if not skills >= frozenset(task.required_skills):
-                yield task
+                yield task.id, frozenset(task.required_skills) - skills
 
     def waiting(self) -> Iterator[Task]:
         """Pending tasks with dependencies that aren't merged, or parts that are open."""
@@ -457,9 +467,7 @@ class Board:
 
     def _standing(self, turn: Key) -> Task | None:
         """The task at a place in a queue."""
-        if not (turn[2] + turn[3]).isdecimal():
-            raise ConfigError(f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'")
-        return self._legible(numbered_task(int(turn[2]) * 256 + int(turn[3])))
+        return self._legible(_numbered(turn))
 
     def _legible(self, name: TaskId) -> Task | None:
         """A task, None where its record can't be read: one such must not keep everybody from working."""
@@ -468,12 +476,13 @@ class Board:
         except ConfigError:
             return None
 
-    def _turns(self, key: Key, depth: int) -> Iterator[Key]:
+    def _turns(self, key: Key, depth: int, more: Key = ()) -> Iterator[Key]:
+        """The places in a queue, with `more` behind each."""
         for name in list(self.names(key)):
             if depth == 1:
-                yield (*key[-3:], name)
+                yield (*key[-3:], name, *more)
             else:
-                yield from self._turns((*key, name), depth - 1)
+                yield from self._turns((*key, name), depth - 1, more)
 
     def keyed(self, key: str) -> TaskId | None:
         """The task that was imported under that key."""
@@ -506,6 +515,24 @@ class Board:
     def drop_worker(self, worker: WorkerId) -> None:
         """Forget a worker."""
         self._store(("workers", worker), None)
+
+    # keys
+
+    def signer(self, worker: WorkerId) -> SigningKey | None:
+        """The public key that a worker signs with."""
+        return self._record(SigningKey, ("signers", worker))
+
+    def signers(self) -> dict[WorkerId, SigningKey]:
+        """All of them: reads the whole table."""
+        names = map(WorkerId, self.names(("signers",)))
+        return {name: key for name in names if (key := self.signer(name)) is not None}
+
+    def put_signer(self, worker: WorkerId, key: SigningKey | None) -> None:
+        """Register a worker's key, or forget it."""
+        if key is None:
+            self._store(("signers", worker), None)
+        else:
+            self._put(("signers", worker), key)
 
     # claims and locks
 
@@ -555,6 +582,32 @@ class Board:
                 if moment <= until and claim is not None:
                     yield claim
 
+    # waiting
+
+    def waiters(self) -> Iterator[Waiter]:
+        """Who stands in line, the longest first: reads the whole table; one that can't be read is left out."""
+        for name in list(self.names(("waits",))):
+            try:
+                waiter = self._record(Waiter, ("waits", name))
+            except ConfigError:
+                continue
+            if waiter is not None and _ticket(waiter.ticket) == name:
+                yield waiter
+
+    def waiter(self, ticket: int) -> Waiter | None:
+        """Who has that place in line."""
+        return self._record(Waiter, ("waits", _ticket(ticket)))
+
+    def put_waiter(self, waiter: Waiter) -> None:
+        """Store a place in line."""
+        self._put(("waits", _ticket(waiter.ticket)), waiter)
+
+    def drop_waiter(self, waiter: Waiter) -> None:
+        """Give it up."""
+        self._store(("waits", _ticket(waiter.ticket)), None)
+
+    # what was
+
     def ending(self, claim: ClaimId) -> Ended | None:
         """What became of a claim that is no more."""
         return self._record(Ended, ("ended", claim))
@@ -602,22 +655,20 @@ class Board:
 
     def overlapping(self, wanted: Covered) -> Iterator[tuple[ClaimId, Held]]:
         """Every lock that covers a path which `wanted`, already folded, covers too."""
-        if isinstance(wanted, File):
-            yield from self._above(wanted.parts)
-            yield from self._markers(("paths", *(f"={part}" for part in wanted.parts)), None)
-        elif isinstance(wanted, Path):
-            yield from self._above(wanted.parts)
-            yield from self._inside(("paths", *(f"={part}" for part in wanted.parts)), None)
-        else:
-            yield from self._above(wanted.anchor, wanted)
-            yield from self._inside(("paths", *(f"={part}" for part in wanted.anchor)), wanted)
+        pattern = wanted if isinstance(wanted, Glob) else None
+        parts = wanted.anchor if isinstance(wanted, Glob) else wanted.parts
+        *above, last = self._trail(parts)
+        for key in above:
+            yield from self._markers(key, pattern)
+        inside = len(above) == len(parts) and not isinstance(wanted, File)
+        yield from self._inside(last, pattern) if inside else self._markers(last, pattern)
         globs = self._locked_globs()
-        above = (
+        anchors = (
             [wanted.parts[:depth] for depth in range(len(wanted.parts) + 1)]
             if isinstance(wanted, File)
             else globs
         )
-        for anchor in above:
+        for anchor in anchors:
             for claim, held, glob in globs.get(anchor, ()):
                 if overlap(glob, wanted):
                     yield claim, held
@@ -635,10 +686,14 @@ class Board:
                         self._globs.setdefault(anchor, []).append((ClaimId(claim), held, thing))
         return self._globs
 
-    def _above(self, parts: Sequence[str], wanted: Glob | None = None) -> Iterator[tuple[ClaimId, Held]]:
-        """Locks of the folders above `parts`, from the root down, without its own."""
-        for depth in range(len(parts)):
-            yield from self._markers(("paths", *(f"={part}" for part in parts[:depth])), wanted)
+    def _trail(self, parts: Sequence[str]) -> list[Key]:
+        """The folders of the trie from the root down to `parts`, as far as something is locked in them."""
+        trail: list[Key] = [("paths",)]
+        for part in parts:
+            if f"={part}" not in self.names(trail[-1]):
+                break
+            trail.append((*trail[-1], f"={part}"))
+        return trail
 
     def _inside(self, key: Key, wanted: Glob | None) -> Iterator[tuple[ClaimId, Held]]:
         yield from self._markers(key, wanted)
@@ -668,6 +723,14 @@ class Board:
     def drop_progress(self, task: TaskId) -> None:
         """Forget how far a task had come."""
         self._store(("progress", task), None)
+
+    def durations(self, kind: TaskType) -> Durations:
+        """How long the last finished tasks of a type took."""
+        return self._record(Durations, ("durations", kind.value)) or Durations()
+
+    def put_durations(self, kind: TaskType, durations: Durations) -> None:
+        """Store how long they took."""
+        self._put(("durations", kind.value), durations)
 
     def merges(self) -> list[Merge]:
         """The merge queue, first in line first."""
@@ -703,6 +766,8 @@ class Board:
             "progress": Progress,
             "queue": Merge,
             "ended": Ended,
+            "signers": SigningKey,
+            "waits": Waiter,
         }
         for table, kind in kinds.items():
             for name in self.names((table,)):
@@ -761,12 +826,23 @@ class Board:
         self.put_meta(self.meta.but(counter=counter, operation=operation.id, hosts=hosts))
 
 
+def _ticket(number: int) -> str:
+    return f"{number:012d}"
+
+
 def _bucket(counter: int) -> str:
     return f"{counter // BUCKET % (REMEMBERED // BUCKET):02d}"
 
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _numbered(turn: Key) -> TaskId:
+    """The task at a place in a queue."""
+    if not (turn[2] + turn[3]).isdecimal():
+        raise ConfigError(f"the ledger's queue has a place {'/'.join(turn)}", hint="see 'git pw doctor'")
+    return numbered_task(int(turn[2]) * 256 + int(turn[3]))
 
 
 def _place(task: Task) -> Key:

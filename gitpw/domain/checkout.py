@@ -17,6 +17,21 @@ class Own(NamedTuple):
     worker: WorkerId
 
 
+class Trace(NamedTuple):
+    """A claim that some checkout of this machine remembers, and where that checkout stands.
+
+    `sign` is when it last gave a sign of life (unix time), `here` whether it is this one, `path` where a linked one is.
+    """
+
+    own: Own
+    branch: str | None
+    head: str | None
+    sign: float | None
+    here: bool
+    linked: bool
+    path: str | None = None
+
+
 class Worktree(NamedTuple):
     """A linked worktree: `own` is the claim that it was made for, `present` whether its folder is there.
 

@@ -30,7 +30,7 @@ AREAS: Mapping[str, tuple[str, ...]] = {
     "machine": ("git", "python", "pygit2", "pydantic", "click", "git-pw", "path"),
     "rules": ("rules", "rules-base", "rules-pattern"),
     "remote": ("remote", "credentials", "push", "namespace", "clock"),
-    "ledger": ("store", "ledger", "record", "claims", "journal"),
+    "ledger": ("store", "ledger", "record", "claims", "journal", "signing"),
     "hooks": ("hooks", "hooks-program"),
     "checkouts": ("worktrees", "ignored", "lockable"),
     "leftovers": ("leftovers",),

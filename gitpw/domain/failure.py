@@ -7,6 +7,7 @@ one far ahead can't put it off, since no pause is longer than the longest.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,12 @@ from gitpw.domain.task import FailureKind, Task, TaskStatus
 
 PAUSES = (60, 300, 900)
 """Seconds before each automatic try after the first."""
+
+
+def kind_of(reason: str) -> FailureKind:
+    """The kind of failure that a reason names, alone or before a colon, however it is written: `Test failure: …`."""
+    name = "-".join(re.split(r"[\W_]+", reason.partition(":")[0].strip().lower()))
+    return FailureKind(name) if name in list(FailureKind) else FailureKind.OTHER
 
 
 def failed(task: Task, kind: FailureKind, reason: str, at: datetime) -> Task:

@@ -12,26 +12,41 @@ from typing import NamedTuple
 from gitpw.domain import failure
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, isoformat
-from gitpw.domain.lock import Claim, Ended, Held, Lease, Mode, ended, implausible, merged_locks, overdue
+from gitpw.domain.lock import (
+    GIVEN_BACK,
+    Claim,
+    Ended,
+    Held,
+    Lease,
+    Mode,
+    ended,
+    implausible,
+    merged_locks,
+    overdue,
+)
 from gitpw.domain.operation import (
     REMEMBERED,
     Done,
     Expire,
     Lock,
+    Mine,
     OfTask,
     Operation,
     Outcome,
     Refused,
     Renew,
     Suspect,
+    Take,
     Unlock,
 )
+from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
-from gitpw.domain.task import Task, TaskStatus
-from gitpw.domain.worker import Worker, WorkerMetadata
+from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, commit_name, is_branch
+from gitpw.domain.turns import Turns, goes_first, granted_turn, is_live, new_to
+from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
 from gitpw.errors import InvalidError
 
-EXPIRED = "expired"
+EXPIRED, TAKEN_OVER = "expired", "taken over"
 """How a claim ended that nobody renewed."""
 
 
@@ -41,6 +56,12 @@ class Conflict(NamedTuple):
     claim: Claim
     held: Held
     wanted: str
+
+    @property
+    def what(self) -> str:
+        """What was asked for, in words: with the lock that covers it, where that has another name."""
+        covering = "" if self.wanted == self.held.resource else f" (locked as {self.held.resource})"
+        return f"{self.wanted}{covering}"
 
 
 class Sweep(NamedTuple):
@@ -67,6 +88,9 @@ def may_take_over(board: Board, claim: Claim, operation: Operation) -> bool:
     """Whether the asker may treat this claim as over: its lease has ended, and it has seen the last renewal."""
     if claim.queued or claim.lease.version > operation.seen:
         return False
+    lease, at, settings = claim.lease, operation.at, board.settings
+    if not overdue(lease, at, settings) and not implausible(lease, at, settings):
+        return False  # nearly always so: no need to look at all clocks
     return ended(claim.lease, operation.at, operation.author.host, board.clocks, board.settings)
 
 
@@ -104,6 +128,23 @@ def sweep(
     return Sweep(locks, tuple(absorbed.values()), tuple(taken.values()))
 
 
+def cleared(
+    board: Board,
+    operation: Operation,
+    request: Take | Lock,
+    wanted: tuple[Held, ...],
+    own: Claim | None = None,
+    task: TaskId | None = None,
+) -> Sweep | Refused:
+    """The claims that make way; or the refusal, where a live lock or somebody who goes first stands in the way."""
+    found = sweep(board, operation, wanted, None if own is None else own.id)
+    if isinstance(found, Conflict):
+        return blocked_by(operation, found)
+    mine = found.absorbed if own is None else (own, *found.absorbed)
+    first = Turns(board, operation, request).before(new_to(board, wanted, mine), task)
+    return found if first is None else goes_first(operation, first)
+
+
 def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
     for found, held in board.overlapping(board.seen(want.resource)):
         claim = board.claim(found)
@@ -111,10 +152,15 @@ def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
             yield claim, held
 
 
-def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> Refused:
-    """The refusal that names the holder."""
+def held_words(operation: Operation, claim: Claim, what: str) -> str:
+    """Who holds something, in words."""
     where = " (yourself, in another checkout)" if claim.worker == operation.author.worker else ""
     task = f" for {claim.task}" if claim.task and claim.task != what else ""
+    return f"{what} is held by {claim.worker}{where}{task}"
+
+
+def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> Refused:
+    """The refusal that names the holder."""
     if claim.queued:
         hint = "it waits in the merge queue and is free once it has landed; see 'git pw merge list'"
     elif claim.lease.expires_at < operation.at:
@@ -125,7 +171,7 @@ def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> 
         hint = f"held until {isoformat(claim.lease.expires_at)}; ask {claim.worker}, or see 'git pw locks'"
     return Refused(
         code="held",
-        message=f"{what} is held by {claim.worker}{where}{task}",
+        message=held_words(operation, claim, what),
         hint=hint,
         data={"holder": holder(claim, path)},
     )
@@ -133,9 +179,7 @@ def held_by(operation: Operation, claim: Claim, path: str | None, what: str) -> 
 
 def blocked_by(operation: Operation, conflict: Conflict) -> Refused:
     """The refusal that names the lock in the way."""
-    claim, held, wanted = conflict
-    covering = "" if wanted == held.resource else f" (locked as {held.resource})"
-    return held_by(operation, claim, held.resource, f"{wanted}{covering}")
+    return held_by(operation, conflict.claim, conflict.held.resource, conflict.what)
 
 
 def holder(claim: Claim, path: str | None) -> dict[str, object]:
@@ -162,7 +206,7 @@ def enlisted(board: Board, operation: Operation) -> Worker:
 def make_way(board: Board, operation: Operation, found: Sweep) -> None:
     """End the claims that a new one absorbs or takes over."""
     for claim in found.taken_over:
-        void(board, operation, claim, "taken over")
+        void(board, operation, claim, TAKEN_OVER)
     for claim in found.absorbed:
         end(board, operation, claim, "absorbed")
 
@@ -189,16 +233,44 @@ def end(board: Board, operation: Operation, claim: Claim, how: str) -> None:
 def void(board: Board, operation: Operation, claim: Claim, how: str) -> None:
     """A claim was lost: all its locks are free and its task stands in line again, its branch still named.
 
-    One whose lease ran out counts as a failure of its task, and one too many of them needs a person.
+    One whose lease ran out counts as a failure of its task, and one too many of them needs a person. A worker that
+    has lost all that it held so is offline until it is heard of.
     """
     task = None if claim.task is None else board.task(claim.task)
     end(board, operation, claim, how)
+    worker = board.worker(claim.worker)
+    if how in {EXPIRED, TAKEN_OVER} and worker is not None and not worker.current_tasks:
+        board.put_worker(worker.but(status=WorkerStatus.OFFLINE))
     if task is None:
         return
+    task = left_by(task, claim, operation, how)
     hopeless = failure.lost(task, claim.worker, operation.at) if how == EXPIRED else None
     returned(board, task.but(attempts=task.attempts + (how == EXPIRED)))
     if hopeless is not None:
         board.put_task(hopeless)
+
+
+def left_by(task: Task, claim: Claim, operation: Operation, how: str) -> Task:
+    """The task with what its holder leaves behind, so that the next one can be told.
+
+    Who gives a task back without a commit leaves nothing; of who is lost nobody knows that.
+    """
+    head = None if claim.head == task.base else commit_name(claim.head)
+    gave_back = how in GIVEN_BACK
+    branch = claim.pushed_to or claim.branch
+    if branch is None or not is_branch(branch) or (gave_back and head is None):
+        return task
+    left = Left(
+        worker=claim.worker,
+        branch=branch,
+        head=head,
+        pushed=commit_name(claim.pushed),
+        host=claim.lease.host,
+        how=how,
+        at=operation.at,
+    )
+    kept = [one for one in task.left if (one.worker, one.branch) != (left.worker, left.branch)]
+    return task.but(left=(*kept, left)[-MOST_LEFT:])
 
 
 def returned(board: Board, task: Task) -> None:
@@ -265,9 +337,9 @@ def lock(board: Board, operation: Operation, request: Lock) -> Outcome:
                 message=f"{own.task} waits in the merge queue: nothing more is locked for it",
                 hint="see 'git pw merge list'",
             )
-    found = sweep(board, operation, request.locks, request.into)
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, request.locks, own)
+    if isinstance(found, Refused):
+        return found
     if own is None and len(found.absorbed) == 1 and not found.taken_over:
         own = found.absorbed[0] if found.locks == found.absorbed[0].locks else None
         found = found._replace(absorbed=()) if own else found
@@ -280,6 +352,7 @@ def lock(board: Board, operation: Operation, request: Lock) -> Outcome:
     else:
         claim = new_claim(board, operation, worker, found.locks, request.lease)
     board.put_claim(claim.but(reason=request.reason or claim.reason))
+    granted_turn(board, operation, request, request.locks)
     return granted(claim)
 
 
@@ -371,22 +444,46 @@ def renew(board: Board, operation: Operation, request: Renew) -> Outcome:
         claim = board.claim(mine.claim)
         if claim is None or claim.token != mine.token:
             lost_claims.append(mine.claim)
-            continue
-        kept.append(claim.id)
-        if not claim.queued:
-            board.put_claim(claim.but(lease=new_lease(board, operation, claim.lease.duration)))
+        else:
+            kept.append(claim.but(head=mine.head or claim.head))
     if not kept and lost_claims:
         return lost(board, operation.author.worker, lost_claims[0], None)
-    return Done(changed=bool(kept), detail={"renewed": kept, "lost": lost_claims})
+    older = request.older
+    late = older is None or not all(is_young(claim, operation.at, older) for claim in kept)
+    for claim in kept if late else ():
+        if not claim.queued:
+            board.put_claim(claim.but(lease=new_lease(board, operation, claim.lease.duration)))
+    detail = {"renewed": [claim.id for claim in kept], "lost": lost_claims}
+    return Done(changed=bool(kept) and late, detail=detail)
 
 
 def freshened(board: Board, operation: Operation, claim: Claim) -> Claim:
     """The claim with a new lease if less than half of the old one is left, or somebody thinks that it is over."""
-    left = claim.lease.expires_at - operation.at
-    fresh = left > timedelta(seconds=claim.lease.duration / 2) and not claim.lease.marks
-    if claim.queued or fresh:
+    if not is_due(claim, operation.at):
         return claim
     return claim.but(lease=new_lease(board, operation, claim.lease.duration))
+
+
+def placed(board: Board, operation: Operation) -> None:
+    """Note where the work stands on those claims of the asker that go along with an operation."""
+    for claim, mine in _along(board, operation):
+        if mine.head is not None and mine.head != claim.head:
+            board.put_claim(claim.but(head=mine.head))
+
+
+def carried(board: Board, operation: Operation) -> None:
+    """Renew those leases of the asker's claims that go along with an operation and for which it is time."""
+    for claim, _ in _along(board, operation):
+        fresh = freshened(board, operation, claim)
+        if fresh is not claim:
+            board.put_claim(fresh)
+
+
+def _along(board: Board, operation: Operation) -> Iterator[tuple[Claim, Mine]]:
+    for mine in operation.along:
+        claim = board.claim(mine.claim)
+        if claim is not None and claim.token == mine.token and claim.worker == operation.author.worker:
+            yield claim, mine
 
 
 def suspect(board: Board, operation: Operation, request: Suspect) -> Outcome:
@@ -406,21 +503,26 @@ def suspect(board: Board, operation: Operation, request: Suspect) -> Outcome:
 
 
 def expire(board: Board, operation: Operation, _request: Expire) -> Outcome:
-    """Void every claim whose lease has ended beyond doubt, and forget what became of those of long ago."""
+    """Void every claim whose lease has ended beyond doubt, and forget waits that are over and what was long ago."""
     over = [claim for claim in board.claims() if may_take_over(board, claim, operation)]
     for claim in over:
         void(board, operation, claim, EXPIRED)
     old = [name for name, ending in board.endings() if ending.counter < board.counter - REMEMBERED]
     for name in old:
         board.forget_ending(name)
+    skew = board.settings.skew
+    left = [one for one in board.waiters() if not is_live(one, operation.at, operation.author.host, skew)]
+    for waiter in left:
+        board.drop_waiter(waiter)
     tasks = tuple(claim.task for claim in over if claim.task is not None)
     files = sorted(held.resource for claim in over for held in claim.locks)
     return Done(
-        changed=bool(over or old),
+        changed=bool(over or old or left),
         tasks=tasks,
         detail={
             "files": files,
             "claims": [claim.id for claim in over],
+            "waits": [waiter.worker for waiter in left],
             "needsPerson": [
                 name for name in tasks if (task := board.task(name)) is not None and task.needs_person
             ],
@@ -439,12 +541,17 @@ def lost(board: Board, asker: WorkerId, claim: ClaimId | None, task: TaskId | No
         happened = "ran out and was ended" if how == "expired" else f"was {how}"
         by = "you" if ending.by == asker else ending.by
         story = f"{what} {happened} by {by} at {isoformat(ending.at)}{f' ({reason})' if reason else ''}"
-    return Refused(
-        code="stale",
-        message=story,
-        hint="stop working on it: your commits and files are kept; 'git pw claim' asks for it again",
-        data={"taskId": named},
-    )
+    return Refused(code="stale", message=story, hint=_way_on(board, asker, named), data={"taskId": named})
+
+
+def _way_on(board: Board, asker: WorkerId, name: TaskId | None) -> str:
+    """What a former holder is to do: its work is kept, and where."""
+    task = None if name is None else board.task(name)
+    left = [] if task is None else [one.branch for one in task.left if one.worker == asker]
+    kept = f"your work is kept on branch {left[-1]}" if left else "your commits and files are kept"
+    if task is not None and task.assigned_to not in {None, asker}:
+        return f"stop working on it: {kept}; {task.assigned_to} works on it now"
+    return f"stop working on it: {kept}; 'git pw claim' asks for it again"
 
 
 def mine(board: Board, operation: Operation, request: OfTask) -> tuple[Task, Claim] | Refused:

@@ -14,7 +14,19 @@ from gitpw.domain.resource import Mode
 from gitpw.domain.settings import LONGEST_LEASE, Settings
 from gitpw.domain.worker import WorkerType
 
-__all__ = ["Claim", "Ended", "Held", "Lease", "Mode", "ended", "implausible", "merged_locks", "overdue"]
+__all__ = [
+    "Claim",
+    "Ended",
+    "Held",
+    "Lease",
+    "Mode",
+    "ended",
+    "fresh",
+    "implausible",
+    "merged_locks",
+    "overdue",
+    "suspicious",
+]
 
 
 class Held(Record):
@@ -41,7 +53,8 @@ class Lease(Record):
 class Claim(Record):
     """A grant: its task or none, its locks, one lease and one token.
 
-    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire.
+    `place` is the checkout that it was made from. `queued` claims wait in the merge queue: they don't expire. `head`
+    is the last commit of its work that is known, `pushed` the one that is known to be on the remote, as branch `pushed_to`.
     """
 
     id: ClaimId
@@ -56,6 +69,9 @@ class Claim(Record):
     queued: bool = False
     place: str = ""
     reason: str | None = None
+    head: str | None = None
+    pushed: str | None = None
+    pushed_to: str | None = None
 
     def mode(self, resource: str) -> Mode | None:
         """How this claim holds exactly that resource."""
@@ -98,10 +114,17 @@ class Ended(Record):
 
 def merged_locks(*groups: tuple[Held, ...]) -> tuple[Held, ...]:
     """All locks of the groups, each resource once, exclusive where any of them is."""
-    modes: dict[str, Mode] = {}
+    found: dict[str, Held] = {}
     for held in (held for group in groups for held in group):
-        modes[held.resource] = min(held.mode, modes.get(held.resource, held.mode))
-    return tuple(Held(resource=resource, mode=mode) for resource, mode in sorted(modes.items()))
+        known = found.get(held.resource)
+        if known is None or held.mode < known.mode:
+            found[held.resource] = held
+    return tuple(found[resource] for resource in sorted(found))
+
+
+def fresh(lease: Lease, now: datetime) -> bool:
+    """Whether more than half of it is left and nobody thinks that it is over, so that it needn't be renewed."""
+    return lease.expires_at - now > timedelta(seconds=lease.duration / 2) and not lease.marks
 
 
 def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
@@ -112,6 +135,11 @@ def overdue(lease: Lease, now: datetime, settings: Settings) -> bool:
 def implausible(lease: Lease, now: datetime, settings: Settings) -> bool:
     """Whether by this clock the lease was written in the future: it then counts from first sight."""
     return lease.expires_at > now + timedelta(seconds=lease.duration + settings.skew)
+
+
+def suspicious(lease: Lease, now: datetime, host: str, settings: Settings) -> bool:
+    """Whether it looks over to a host, which hasn't said so yet."""
+    return host not in lease.marks and (overdue(lease, now, settings) or implausible(lease, now, settings))
 
 
 def ended(lease: Lease, now: datetime, host: str, clocks: Mapping[str, datetime], settings: Settings) -> bool:

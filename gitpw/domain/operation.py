@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from gitpw.domain.ids import ClaimId, LedgerId, OperationId, TaskId, WorkerId
 from gitpw.domain.lock import Held
 from gitpw.domain.merge import MergeState
+from gitpw.domain.progress import Said
 from gitpw.domain.record import Instant, Record
 from gitpw.domain.settings import Settings
-from gitpw.domain.task import FailureKind, TaskType
+from gitpw.domain.signing import SigningKey
+from gitpw.domain.task import COMMIT, FailureKind, TaskType
 from gitpw.domain.worker import AgentType, WorkerType
 
 VERSION = 1
@@ -19,6 +21,9 @@ VERSION = 1
 
 REMEMBERED = 10_000
 """How many of the last operations the ledger can still recognise."""
+
+MOST_SAID = 100
+"""Of so many tasks an operation takes along how far they have come."""
 
 
 class Begin(Record):
@@ -125,7 +130,10 @@ class Retry(Record):
 
 
 class Take(Record):
-    """Claim a task, the named one or the best, with its files and those of `locks`; `branch` is a template."""
+    """Claim a task, the named one or the best, with its files and those of `locks`; `branch` is a template.
+
+    `waiting` is the ticket of who has stood in line for exactly that.
+    """
 
     verb: Literal["claim"] = "claim"
     task: TaskId | None = None
@@ -135,16 +143,45 @@ class Take(Record):
     branch: str = "{type}/{issue}-{id}-{slug}"
     base: str | None = None
     holding: ClaimId | None = None
+    waiting: int | None = None
 
 
 class Lock(Record):
-    """Lock resources without a task, or within the claim `into`."""
+    """Lock resources without a task, or within the claim `into`; `waiting` is as in `Take`."""
 
     verb: Literal["lock"] = "lock"
     locks: tuple[Held, ...] = Field(min_length=1)
     lease: int = Field(ge=1)
     into: ClaimId | None = None
     reason: str | None = Field(default=None, max_length=1_000)
+    waiting: int | None = None
+
+
+class Wait(Record):
+    """Stand in line for what can't be granted now, for so many seconds; with a `ticket`, still stand there.
+
+    `holding` are the claims of the checkout that waits: what others may wait for meanwhile.
+    """
+
+    verb: Literal["wait"] = "wait"
+    want: Annotated[Take | Lock, Field(discriminator="verb")]
+    seconds: int = Field(ge=1)
+    holding: tuple[ClaimId, ...] = ()
+    ticket: int | None = None
+
+
+class Call(Record):
+    """Ask waiters for a sign of life."""
+
+    verb: Literal["call"] = "call"
+    tickets: tuple[int, ...]
+
+
+class Leave(Record):
+    """Wait no more."""
+
+    verb: Literal["leave"] = "leave"
+    tickets: tuple[int, ...]
 
 
 class Unlock(Record):
@@ -158,17 +195,22 @@ class Unlock(Record):
 
 
 class Mine(Record):
-    """A claim as its holder knows it."""
+    """A claim as its holder knows it, and where its work stands."""
 
     claim: ClaimId
     token: int
+    head: str | None = Field(default=None, pattern=COMMIT)
 
 
 class Renew(Record):
-    """Begin the leases anew; those that were lost are named in the answer."""
+    """Begin the leases anew; those that were lost are named in the answer.
+
+    With `older`, only if one of them was last renewed longer ago than so many seconds.
+    """
 
     verb: Literal["renew"] = "renew"
     claims: tuple[Mine, ...]
+    older: int | None = Field(default=None, ge=0)
 
 
 class Suspect(Record):
@@ -206,7 +248,7 @@ class Report(OfTask):
     done: int | None = Field(default=None, ge=0)
     total: int | None = Field(default=None, ge=1)
     percent: int | None = Field(default=None, ge=0, le=100)
-    eta: int | None = Field(default=None, ge=0)
+    eta: int | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class Push(OfTask):
@@ -383,7 +425,10 @@ class Resume(Record):
 
 
 class Register(Record):
-    """A worker introduces itself, or changes what is known of it."""
+    """A worker introduces itself, or changes what is known of it.
+
+    `force` is for an administrator who replaces a key that its worker has lost.
+    """
 
     verb: Literal["register"] = "register"
     id: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -393,6 +438,9 @@ class Register(Record):
     max_concurrent_tasks: int | None = Field(default=None, ge=1, le=1_000)
     github_username: str | None = None
     agent_type: AgentType | None = None
+    signing_key: SigningKey | None = None
+    force: bool = False
+    reason: str | None = Field(default=None, max_length=1_000)
 
 
 class Unregister(Record):
@@ -402,9 +450,21 @@ class Unregister(Record):
     id: WorkerId
 
 
+class Signing(Record):
+    """From now on every operation must be signed, or none need be.
+
+    `administrators` are those from now on; where none are named, those of before, or at first whoever asks.
+    """
+
+    verb: Literal["signing"] = "signing"
+    on: bool
+    administrators: tuple[WorkerId, ...] = Field(default=(), max_length=100)
+
+
 Request = (
     Add
     | Begin
+    | Call
     | Cancel
     | Complete
     | Drop
@@ -415,6 +475,7 @@ Request = (
     | Frozen
     | Intend
     | Land
+    | Leave
     | Lock
     | Merging
     | Moved
@@ -428,6 +489,7 @@ Request = (
     | Resume
     | Retry
     | SendBack
+    | Signing
     | Split
     | Start
     | Stop
@@ -435,6 +497,7 @@ Request = (
     | Take
     | Unlock
     | Unregister
+    | Wait
     | Withdraw
 )
 
@@ -450,7 +513,12 @@ class Author(Record):
 
 
 class Operation(Record):
-    """A request at a moment; `seen` is the counter of the state it was decided on."""
+    """A request at a moment; `seen` is the counter of the state it was decided on.
+
+    `along` are claims of the asker that go on with it: their leases are renewed where it is time, and where their
+    work stands is noted.
+    `said` is what was said of progress meanwhile and goes with it, if there is something.
+    """
 
     v: int = VERSION
     id: OperationId = Field(pattern=r"^[0-9a-f]{32}$")
@@ -458,6 +526,14 @@ class Operation(Record):
     seen: int = Field(ge=0)
     at: Instant
     request: Annotated[Request, Field(discriminator="verb")]
+    along: tuple[Mine, ...] = ()
+    said: tuple[Said, ...] = Field(default=(), max_length=MOST_SAID)
+
+    @model_serializer(mode="wrap")
+    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing of what doesn't go along: an operation reads as it always did."""
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if value or name not in {"said", "along"}}
 
 
 class Done(Record):

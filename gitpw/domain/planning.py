@@ -10,7 +10,7 @@ from gitpw.domain.grant import returned, unknown, unreadable
 from gitpw.domain.graph import CircleError, ordered
 from gitpw.domain.ids import TASK, TaskId, numbered_task, task_number
 from gitpw.domain.operation import Add, Done, Edit, NewTask, Operation, Outcome, Refused, Split
-from gitpw.domain.task import UNESTIMATED, Task, TaskMetadata, TaskStatus
+from gitpw.domain.task import UNESTIMATED, URGENT, Task, TaskMetadata, TaskStatus
 
 LONG = 30
 """Minutes; a task that should take longer is better split."""
@@ -65,9 +65,10 @@ def _add(board: Board, operation: Operation, tasks: Sequence[NewTask]) -> Outcom
         return _circle(circle.tasks, plan, ids)
     board.put_meta(board.meta.but(tasks=number))
     _open_wholes(board, plan)
-    for task, chain in sorted(_chains(board, plan, order).items(), key=lambda item: task_number(item[0])):
+    weights = _weights(board, plan, order)
+    for task in sorted(weights, key=task_number):
         new = plan.tasks[task]
-        board.put_task(_new_task(operation, task, new, plan.links[task], chain))
+        board.put_task(_new_task(operation, task, new, plan.links[task], weights[task]))
         if new.key:
             board.put_key(new.key, task)
     needed = {name for links in plan.links.values() for name in links.after}
@@ -88,10 +89,17 @@ def _unclear(tasks: Sequence[NewTask]) -> Refused | None:
             )
         if new.key:
             seen.add(new.key)
-        unclear = unreadable(new.files)
+        unclear = _untitled(new.title) or unreadable(new.files)
         if unclear is not None:
             return unclear.but(data={"entry": place})
     return None
+
+
+def _untitled(title: str | None) -> Refused | None:
+    """The refusal for a title of which nobody would see anything."""
+    if title is None or title.strip():
+        return None
+    return Refused(code="invalid", message="the title is blank", hint="say in a few words what is to be done")
 
 
 def export_key(board: Board, task: Task) -> str:
@@ -197,22 +205,26 @@ def circle_refused(circle: list[TaskId], names: Sequence[str] | None = None) -> 
     )
 
 
-def _chains(board: Board, plan: Plan, order: Sequence[TaskId]) -> dict[TaskId, int]:
-    """Minutes of new work that hang on each new task."""
-    chains = dict.fromkeys(plan.tasks, 0)
+def _weights(board: Board, plan: Plan, order: Sequence[TaskId]) -> dict[TaskId, Weight]:
+    """What of the new work hangs on each new task."""
+    weights = dict.fromkeys(plan.tasks, Weight())
     for task in reversed(order):
         if task not in plan.tasks:
             continue
-        links, estimate = plan.links[task], plan.tasks[task].estimate
-        if links.parent is not None:
-            whole = board.task(links.parent)
-            above = chains.get(links.parent, whole.chain if whole is not None else 0)
-            chains[task] = max(chains[task], above)
-        minutes = UNESTIMATED if estimate is None else estimate
+        links, new = plan.links[task], plan.tasks[task]
+        if links.parent in weights:
+            whole = weights[links.parent]
+            weights[task] = weights[task].heavier(
+                whole.chain, whole.urgency(plan.tasks[links.parent].priority)
+            )
+        elif links.parent is not None:
+            weights[task] = weights[task].heavier(*_weight_of_whole(board.task(links.parent)))
+        here = weights[task].urgency(new.priority)
+        minutes = UNESTIMATED if new.estimate is None else new.estimate
         for needed in links.after:
-            if needed in chains:
-                chains[needed] = max(chains[needed], chains[task] + minutes)
-    return chains
+            if needed in weights:
+                weights[needed] = weights[needed].heavier(weights[task].chain + minutes, here)
+    return weights
 
 
 def _open_wholes(board: Board, plan: Plan) -> None:
@@ -223,7 +235,7 @@ def _open_wholes(board: Board, plan: Plan) -> None:
             returned(board, whole)
 
 
-def _new_task(operation: Operation, task: TaskId, new: NewTask, links: Links, chain: int) -> Task:
+def _new_task(operation: Operation, task: TaskId, new: NewTask, links: Links, weight: Weight) -> Task:
     return Task(
         id=task,
         type=new.type,
@@ -235,7 +247,8 @@ def _new_task(operation: Operation, task: TaskId, new: NewTask, links: Links, ch
         required_skills=tuple(sorted(set(new.skills))),
         metadata=TaskMetadata(issue_number=new.issue, files=tuple(dict.fromkeys(new.files))),
         created_at=operation.at,
-        chain=chain,
+        chain=weight.chain,
+        urgent=weight.above(new.priority),
         key=new.key,
         parent=links.parent,
         related=links.related,
@@ -274,24 +287,50 @@ def split(board: Board, operation: Operation, request: Split) -> Outcome:
     )
 
 
-# Chains
+# What hangs on a task
+
+
+class Weight(NamedTuple):
+    """What hangs on a task: minutes of work in a row, and the priority of the most urgent of it, if that is urgent."""
+
+    chain: int = 0
+    urgent: int | None = None
+
+    def heavier(self, chain: int, urgency: int | None) -> Weight:
+        """With this hanging on it as well."""
+        found = [one for one in (self.urgent, urgency) if one is not None and one <= URGENT]
+        return Weight(max(self.chain, chain), min(found, default=None))
+
+    def urgency(self, priority: int) -> int:
+        """How urgent a task of that priority is with this hanging on it."""
+        return priority if self.urgent is None else min(priority, self.urgent)
+
+    def above(self, priority: int) -> int | None:
+        """What is noted of it with a task of that priority."""
+        return None if self.urgent is None or self.urgent >= priority else self.urgent
+
+
+def _weight_of_whole(whole: Task | None) -> Weight:
+    """What hangs on the parts of a whole: what hangs on it, not its own time."""
+    return Weight() if whole is None or not whole.is_open else Weight(whole.chain, whole.urgency)
 
 
 def lift(board: Board, tasks: Iterable[TaskId]) -> None:
-    """Bring the chains of these tasks, and of all that they wait for, up to date."""
+    """Bring what hangs on these tasks, and on all that they wait for, up to date."""
     todo = list(tasks)
     while todo:
         task = board.task(todo.pop())
         if task is None:
             continue
-        waiting = [board.task(name) for name in board.dependents(task.id)]
-        chains = [one.minutes + one.chain for one in waiting if one is not None and one.is_open]
-        whole = None if task.parent is None else board.task(task.parent)
-        if whole is not None and whole.is_open:
-            chains.append(whole.chain)
-        chain = max(chains, default=0)
-        if chain != task.chain:
-            board.put_task(task.but(chain=chain))
+        weight = Weight()
+        for one in map(board.task, board.dependents(task.id)):
+            if one is not None and one.is_open:
+                weight = weight.heavier(one.minutes + one.chain, one.urgency)
+        if task.parent is not None:
+            weight = weight.heavier(*_weight_of_whole(board.task(task.parent)))
+        changed = task.but(chain=weight.chain, urgent=weight.above(task.priority))
+        if changed != task:
+            board.put_task(changed)
             todo += [*task.dependencies, *board.parts(task.id)]
 
 
@@ -332,7 +371,12 @@ def edit(board: Board, operation: Operation, request: Edit) -> Outcome:
     task = board.task(request.task)
     if task is None:
         return unknown(request.task)
-    refusal = unreadable(request.files or ()) or _unchangeable(task, request) or _unlinked(board, request)
+    refusal = (
+        _untitled(request.title)
+        or unreadable(request.files or ())
+        or _unchangeable(task, request)
+        or _unlinked(board, request)
+    )
     if refusal is not None:
         return refusal
     changed = _edited(task, request)
@@ -346,7 +390,7 @@ def edit(board: Board, operation: Operation, request: Edit) -> Outcome:
     if whole is not None and whole.status is TaskStatus.FAILED:
         returned(board, whole)
     board.put_task(changed.but(parked=None, passed=0, reserved=None))
-    lift(board, [task.id, *dict.fromkeys([*task.dependencies, *changed.dependencies])])
+    lift(board, [task.id, *dict.fromkeys([*task.dependencies, *changed.dependencies, *board.parts(task.id)])])
     complete_wholes(board, operation, [task.id, task.parent])
     return Done(tasks=(task.id,))
 

@@ -12,7 +12,9 @@ from gitpw.domain.failure import horizon
 from gitpw.domain.grant import Conflict, Sweep, held_locks, returned, sweep
 from gitpw.domain.lock import Held, merged_locks
 from gitpw.domain.operation import Operation, Refused, Take
+from gitpw.domain.resource import Path
 from gitpw.domain.task import Task
+from gitpw.domain.turns import Before, Turns, new_to
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError
 
@@ -21,22 +23,31 @@ class Prospect(NamedTuple):
     """A task that the asker could do, and what locks make way for it or stand in its way."""
 
     task: Task
-    found: Sweep | Conflict | Reserved
+    found: Sweep | Conflict | Before | Reserved
 
 
 class Files:
     """What is known, within one claim, of the files that tasks need."""
 
-    def __init__(self, board: Board, operation: Operation, request: Take, seats: Sequence[Seat]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        operation: Operation,
+        request: Take,
+        seats: Sequence[Seat],
+        turns: Turns | None = None,
+    ) -> None:
         self._board, self._operation, self._request = board, operation, request
         self._seats = seats
-        self._held: dict[str, Conflict | None] = {}
+        self._turns = turns or Turns(board, operation, request)
+        self._held: dict[str, Conflict | Before | None] = {}
+        self._folders: dict[tuple[str, ...], Conflict] = {}
         self._full: set[str] = set()
 
-    def look(self, task: Task) -> Sweep | Conflict | Reserved:
+    def look(self, task: Task) -> Sweep | Conflict | Before | Reserved:
         """What stands in the way of a task."""
         for file in task.files:
-            held = self._held.get(file)
+            held = self._held.get(file) or self._covered(file)
             if held is not None:
                 return held
         kept = reserved_for(self._board, self._seats, task)
@@ -44,10 +55,31 @@ class Files:
             if task.parked == kept.wanted:
                 self._full.add(kept.wanted)
             return kept
-        found = sweep(self._board, self._operation, wanted_locks(task, self._request))
-        if isinstance(found, Conflict) and found.wanted in task.files:
+        found = self._swept(wanted_locks(task, self._request), task)
+        if not isinstance(found, Sweep) and found.wanted in task.files:
             self._held[found.wanted] = found
+            thing = self._board.seen(found.held.resource) if isinstance(found, Conflict) else None
+            if isinstance(found, Conflict) and isinstance(thing, Path):
+                self._folders.setdefault(thing.parts, found)
         return found
+
+    def _covered(self, file: str) -> Conflict | None:
+        """What stands in the way of a file, if it is the lock of a folder that was in another's way before."""
+        thing = self._board.seen(file) if self._folders else None
+        if not isinstance(thing, Path):
+            return None
+        parts = thing.parts
+        above = (self._folders.get(parts[:depth]) for depth in range(len(parts) + 1))
+        found = next((one for one in above if one is not None), None)
+        return found and found._replace(wanted=file)
+
+    def _swept(self, wanted: tuple[Held, ...], task: Task | None = None) -> Sweep | Conflict | Before:
+        """What makes way for some locks, or the first that doesn't: a lock, or somebody who goes first."""
+        found = sweep(self._board, self._operation, wanted)
+        if isinstance(found, Conflict) or not self._turns.ahead:
+            return found
+        new = new_to(self._board, wanted, found.absorbed)
+        return self._turns.before(new, None if task is None else task.id) or found
 
     def shut(self, task: Task) -> bool:
         """Whether nobody in the lane in which a task stands can have the file: it is held, or kept for an elder.
@@ -59,16 +91,21 @@ class Files:
             return False
         if file not in self._held:
             wanted = held_locks((file,), shared=self._request.shared)
-            found = sweep(self._board, self._operation, merged_locks(wanted, self._request.locks))
-            self._held[file] = found if isinstance(found, Conflict) else None
+            found = self._swept(merged_locks(wanted, self._request.locks))
+            self._held[file] = None if isinstance(found, Sweep) else found
         return file in self._full or self._held[file] is not None
 
 
 def candidates(
-    board: Board, operation: Operation, request: Take, worker: Worker, seats: Sequence[Seat]
+    board: Board,
+    operation: Operation,
+    request: Take,
+    worker: Worker,
+    seats: Sequence[Seat],
+    turns: Turns | None = None,
 ) -> Iterator[Prospect]:
     """The tasks that the worker could do, best first, each with what stands in its way."""
-    files = Files(board, operation, request, seats)
+    files = Files(board, operation, request, seats, turns)
     for task in board.ready(frozenset(worker.skills), files.shut, [seat.task for seat in seats]):
         try:
             yield Prospect(task, files.look(task))
@@ -78,7 +115,8 @@ def candidates(
 
 def wanted_locks(task: Task, request: Take) -> tuple[Held, ...]:
     """What a claim of a task would lock."""
-    return merged_locks(held_locks(task.files, shared=request.shared), request.locks)
+    wanted = held_locks(task.files, shared=request.shared)
+    return merged_locks(wanted, request.locks) if request.locks else wanted
 
 
 def retry_due(board: Board, now: datetime) -> None:

@@ -3,6 +3,7 @@
 later      it is ready, but another comes first
 room       it is ready, but the worker has no room left
 held       a file that it needs is locked
+queue      somebody who waits goes first: for it, for a file that it needs, or for any task
 reserved   a file that it needs is kept for a task that was passed over too often
 skills     it needs skills that the worker doesn't have
 waiting    a task that must be merged first isn't, or a part of it is open
@@ -20,12 +21,13 @@ from typing import NamedTuple
 
 from gitpw.domain.aging import Reserved, seated
 from gitpw.domain.board import Board
-from gitpw.domain.grant import Conflict, blocked_by
-from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.grant import Conflict, held_words
+from gitpw.domain.ids import ClaimId, TaskId, isoformat
 from gitpw.domain.lock import Claim
 from gitpw.domain.operation import Operation, Take
 from gitpw.domain.prospect import Files, full
 from gitpw.domain.task import Task
+from gitpw.domain.turns import Before, Turns
 from gitpw.domain.worker import Worker
 from gitpw.errors import ConfigError
 
@@ -95,9 +97,8 @@ def _standing(board: Board, name: TaskId) -> str:
 def reasons(board: Board, operation: Operation, worker: Worker, chosen: Task | None = None) -> list[Reason]:
     """Why each open task isn't, or with `chosen` wasn't, to be had by this worker: looks at every one of them."""
     told = list(_ready(board, operation, worker, chosen))
-    for task in board.short_of_skills(frozenset(worker.skills)):
-        missing = sorted(set(task.required_skills) - set(worker.skills))
-        told.append(Reason(task.id, "skills", f"needs {', '.join(missing)}"))
+    for name, missing in board.short_of_skills(frozenset(worker.skills)):
+        told.append(Reason(name, "skills", f"needs {', '.join(sorted(missing))}"))
     to_blame = blockers(board)
     for task in board.waiting():
         blocker = to_blame.get(task.id)
@@ -114,8 +115,11 @@ def reasons(board: Board, operation: Operation, worker: Worker, chosen: Task | N
 
 def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | None) -> Iterator[Reason]:
     """Why not those that wait for nothing."""
-    files = Files(board, operation, Take(lease=1), seated(board, operation.at))
+    want = operation.request if isinstance(operation.request, Take) else Take(lease=1)
+    turns = Turns(board, operation, want)
+    files = Files(board, operation, Take(lease=1), seated(board, operation.at), turns)
     no_room = full(worker)
+    ends: dict[ClaimId, str] = {}
     first = chosen
     for task in board.ready(frozenset(worker.skills)):
         try:
@@ -123,13 +127,19 @@ def _ready(board: Board, operation: Operation, worker: Worker, chosen: Task | No
         except ConfigError as error:
             yield Reason(task.id, "broken", error.message)
             continue
-        if isinstance(found, Reserved):
+        if isinstance(found, Before):
+            yield Reason(
+                task.id, "queue", f"{found.wanted} is waited for by {found.waiter.worker}, who goes first"
+            )
+        elif isinstance(found, Reserved):
             yield Reason(task.id, "reserved", _kept(found))
         elif isinstance(found, Conflict):
-            message = blocked_by(operation, found).message
-            yield Reason(task.id, "held", f"{message} {until(found.claim)}")
+            end = ends.get(found.claim.id) or ends.setdefault(found.claim.id, until(found.claim))
+            yield Reason(task.id, "held", f"{held_words(operation, found.claim, found.what)} {end}")
         elif no_room is not None and chosen is None:
             yield Reason(task.id, "room", no_room.message)
+        elif chosen is None and (taker := turns.taker(task)) is not None:
+            yield Reason(task.id, "queue", f"{taker.worker} waits for a task, and goes first")
         else:
             yield Reason(task.id, "later", _later(first, task))
             first = first or task
@@ -140,8 +150,9 @@ def _later(first: Task | None, task: Task) -> str:
     if first is None:
         return "ready, and the next"
     why = f"{first.id} was there before it"
-    if first.priority != task.priority:
-        why = f"{first.id} is more urgent (priority {first.priority} before {task.priority})"
+    if first.urgency != task.urgency:
+        whose = "" if first.urgency == first.priority else "what waits for it has "
+        why = f"{first.id} is more urgent ({whose}priority {first.urgency} before {task.urgency})"
     elif first.chain != task.chain:
         why = f"more work hangs on {first.id} ({first.chain} minutes, not {task.chain})"
     return f"ready, but {why}"

@@ -142,6 +142,8 @@ def _normal(text: str, folder: str) -> str:
 
 
 def _check_letters(text: str) -> None:
+    if text.isascii() and text.isprintable():
+        return
     kinds = {unicodedata.category(letter) for letter in text}
     if "Cs" in kinds:
         raise InvalidError(f"{text!a} is no UTF-8", hint="lock the folder that holds it")
@@ -166,6 +168,8 @@ def _leaves(names: list[str]) -> bool:
 
 def _is_git(name: str) -> bool:
     """Whether some file system takes this name for `.git`."""
+    if name.isascii() and "git" not in name.lower():
+        return False
     visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
     parts = (part.partition(":")[0] for part in visible.casefold().split("\\"))
     return any(part.rstrip(". ") in {".git", "git~1"} for part in parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitpw.domain.board import Board
-from gitpw.domain.operation import Done, Operation, Outcome, Refused, Register, Unregister
+from gitpw.domain.operation import Done, Operation, Outcome, Refused, Register, Signing, Unregister
 from gitpw.domain.worker import Worker, WorkerType
 
 
@@ -28,7 +28,12 @@ def register(board: Board, operation: Operation, request: Register) -> Outcome:
         metadata=metadata, **{name: value for name, value in given.items() if value is not None}
     )
     board.put_worker(worker)
-    return Done(changed=worker != old, detail={"worker": request.id})
+    detail = {"worker": request.id}
+    key = request.signing_key
+    if key is None or key == board.signer(request.id):
+        return Done(changed=worker != old, detail=detail)
+    board.put_signer(request.id, key)
+    return Done(detail={**detail, "signingKey": key.fingerprint})
 
 
 def unregister(board: Board, _operation: Operation, request: Unregister) -> Outcome:
@@ -47,4 +52,14 @@ def unregister(board: Board, _operation: Operation, request: Unregister) -> Outc
                 hint="release or unlock it first",
             )
     board.drop_worker(request.id)
+    board.put_signer(request.id, None)
     return Done(detail={"worker": request.id})
+
+
+def signing(board: Board, operation: Operation, request: Signing) -> Outcome:
+    """Signatures are asked for from now on, or no longer; who may decide that is in `custody`."""
+    old = board.settings
+    chosen = request.administrators or old.administrators or (operation.author.worker,)
+    new = old.but(signed=request.on, administrators=tuple(sorted(set(chosen))))
+    board.put_settings(new)
+    return Done(changed=new != old, detail={"on": new.signed, "administrators": list(new.administrators)})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gitpw.domain import backlog, grant, merging, planning, roster, schedule
+from gitpw.domain import backlog, custody, grant, merging, planning, roster, schedule, waiting
 from gitpw.domain.board import Board, Meta
 from gitpw.domain.operation import (
     REMEMBERED,
     VERSION,
     Add,
     Begin,
+    Call,
     Cancel,
     Complete,
     Done,
@@ -23,6 +24,7 @@ from gitpw.domain.operation import (
     Frozen,
     Intend,
     Land,
+    Leave,
     Lock,
     Merging,
     Moved,
@@ -39,6 +41,7 @@ from gitpw.domain.operation import (
     Resume,
     Retry,
     SendBack,
+    Signing,
     Split,
     Start,
     Stop,
@@ -46,8 +49,10 @@ from gitpw.domain.operation import (
     Take,
     Unlock,
     Unregister,
+    Wait,
     Withdraw,
 )
+from gitpw.domain.worker import WorkerStatus
 
 LEAP = 1_000_000
 """How far a restored ledger's counter jumps, so that no token comes twice."""
@@ -78,6 +83,7 @@ Rule = Callable[[Board, Operation, Any], Outcome]
 RULES: Mapping[type, Rule] = {
     Add: planning.add,
     Begin: _begin,
+    Call: waiting.call,
     Cancel: backlog.cancel,
     Complete: backlog.complete,
     Drop: merging.drop,
@@ -88,6 +94,7 @@ RULES: Mapping[type, Rule] = {
     Frozen: merging.freeze,
     Intend: merging.intend,
     Land: merging.land,
+    Leave: waiting.leave,
     Lock: grant.lock,
     Merging: merging.merging,
     Moved: _moved,
@@ -101,6 +108,7 @@ RULES: Mapping[type, Rule] = {
     Resume: merging.resume,
     Retry: backlog.retry,
     SendBack: merging.send_back,
+    Signing: roster.signing,
     Split: planning.split,
     Start: backlog.start,
     Stop: merging.pause,
@@ -108,6 +116,7 @@ RULES: Mapping[type, Rule] = {
     Take: schedule.take,
     Unlock: grant.unlock,
     Unregister: roster.unregister,
+    Wait: waiting.wait,
     Withdraw: merging.withdraw,
 }
 
@@ -132,8 +141,14 @@ def apply(board: Board, operation: Operation) -> Outcome:
             return Refused(code="contended", message="that was decided too long ago", hint="try again")
     elif not isinstance(operation.request, Begin):
         return Refused(code="invalid", message="there is no ledger yet", hint="git pw init")
+    key = custody.required(board, operation)
+    if isinstance(key, Refused):
+        return key
+    backlog.hear(board, operation)
+    grant.placed(board, operation)
     outcome = RULES[type(operation.request)](board, operation, operation.request)
     if isinstance(outcome, Done) and outcome.changed:
+        grant.carried(board, operation)
         _active(board, operation)
         board.close(operation, outcome)
     return outcome
@@ -142,5 +157,7 @@ def apply(board: Board, operation: Operation) -> Outcome:
 def _active(board: Board, operation: Operation) -> None:
     """Note that the asker was heard of, if it is registered."""
     worker = board.worker(operation.author.worker)
+    if worker is not None and worker.status is WorkerStatus.OFFLINE:
+        worker = worker.occupied(worker.current_tasks)
     if worker is not None:
         board.put_worker(worker.but(last_activity=operation.at))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gitpw.domain.aging import overtake, pass_over, seated
 from gitpw.domain.board import Board
 from gitpw.domain.grant import (
     EXPIRED,
+    TAKEN_OVER,
     Conflict,
     Sweep,
-    blocked_by,
+    cleared,
     enlisted,
     freshened,
     granted,
@@ -19,7 +21,6 @@ from gitpw.domain.grant import (
     make_way,
     may_take_over,
     new_claim,
-    sweep,
     unknown,
     unreadable,
     void,
@@ -28,9 +29,14 @@ from gitpw.domain.ids import TaskId, isoformat
 from gitpw.domain.lock import Claim, Mode, merged_locks
 from gitpw.domain.operation import Done, Operation, Outcome, Refused, Take
 from gitpw.domain.prospect import Prospect, candidates, full, retry_due, wanted_locks
-from gitpw.domain.reasons import reasons, waits_for
+from gitpw.domain.reasons import waits_for
 from gitpw.domain.task import Task, TaskStatus, branch_name, is_branch
+from gitpw.domain.turns import Before, Turns, granted_turn
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker
+
+UNFINISHED = (TaskStatus.PENDING, TaskStatus.CLAIMED, TaskStatus.IN_PROGRESS, TaskStatus.FAILED)
+"""The states of tasks of which it can be said why they aren't to be had."""
 
 PARKED_AT_ONCE = 1_000
 """How many passed-over tasks one claim puts aside: enough to clear the way, few enough to write."""
@@ -57,16 +63,16 @@ def _take_named(board: Board, operation: Operation, request: Take, name: TaskId)
         if not may_take_over(board, claim, operation):
             path = claim.locks[0].resource if claim.locks else None
             return held_by(operation, claim, path, task.id)
-        void(board, operation, claim, "taken over")
+        void(board, operation, claim, TAKEN_OVER)
     retry_due(board, operation.at)
     task = board.task(name) or task
     worker = enlisted(board, operation)
     refusal = _not_open(board, task) or full(worker) or _no_skill(worker, task)
     if refusal is not None:
         return refusal
-    found = sweep(board, operation, wanted_locks(task, request))
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, wanted_locks(task, request), task=task.id)
+    if isinstance(found, Refused):
+        return found
     return _grant(board, operation, request, task, found)
 
 
@@ -108,39 +114,66 @@ def _again(board: Board, operation: Operation, request: Take, claim: Claim) -> O
     fresh = freshened(board, operation, claim)
     if not more and fresh is claim:
         return granted(claim).but(changed=False)
-    found = sweep(board, operation, more, claim.id)
-    if isinstance(found, Conflict):
-        return blocked_by(operation, found)
+    found = cleared(board, operation, request, more, claim)
+    if isinstance(found, Refused):
+        return found
+    granted_turn(board, operation, request, more)
     make_way(board, operation, found)
     claim = fresh.but(locks=merged_locks(claim.locks, found.locks))
     board.put_claim(claim)
     return granted(claim)
 
 
-def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
+class Choice(NamedTuple):
+    """The best task, if there is one to be had; what was passed over for it, and whom others were left to."""
+
+    best: tuple[Task, Sweep] | None
+    passed: Sequence[Prospect] = ()
+    waiters: Sequence[Waiter] = ()
+
+
+def choose(board: Board, operation: Operation, request: Take) -> Choice | Refused:
+    """The task that the asker would get."""
     worker = enlisted(board, operation)
     refusal = full(worker)
     if refusal is not None:
         return refusal
-    alone = sweep(board, operation, request.locks)
-    if isinstance(alone, Conflict):
-        return blocked_by(operation, alone)
+    alone = cleared(board, operation, request, request.locks)
+    if isinstance(alone, Refused):
+        return alone
+    turns = Turns(board, operation, request)
     come_back(board, operation)
     passed: list[Prospect] = []
-    for prospect in candidates(board, operation, request, worker, seated(board, operation.at)):
+    waiters: list[Waiter] = []
+    seats = seated(board, operation.at)
+    for prospect in candidates(board, operation, request, worker, seats, turns):
         task, found = prospect
-        if not isinstance(found, Sweep):
-            passed.append(prospect)
+        if isinstance(found, Sweep):
+            taker = turns.taker(task)
+            if taker is None:
+                return Choice((task, found), passed, waiters)
+            waiters.append(taker)
             continue
-        done = _grant(board, operation, request, task, found)
-        _stand_aside(board, operation, passed)
+        passed.append(prospect)
+        if isinstance(found, Before):
+            waiters.append(found.waiter)
+    return Choice(None, passed, waiters)
+
+
+def _take_best(board: Board, operation: Operation, request: Take) -> Outcome:
+    choice = choose(board, operation, request)
+    if isinstance(choice, Refused):
+        return choice
+    if choice.best is not None:
+        done = _grant(board, operation, request, *choice.best)
+        _stand_aside(board, operation, choice.passed)
         return done
-    told = [reason.public() for reason in reasons(board, operation, worker)]
+    counts = board.meta.counts
+    there = any(counts.get(status) for status in UNFINISHED)
     return Refused(
         code="nothing",
-        message="nothing to claim now" if told else "there are no open tasks",
-        hint="'git pw claim --explain' says why" if told else "add one with 'git pw task add'",
-        data={"reasons": told},
+        message="nothing to claim now" if there else "there are no open tasks",
+        hint="'git pw claim --explain' says why" if there else "add one with 'git pw task add'",
     )
 
 
@@ -158,16 +191,14 @@ def _stand_aside(board: Board, operation: Operation, passed: Sequence[Prospect])
         current = board.task(task.id)
         if current is None or isinstance(found, Sweep) or found.wanted not in task.files:
             continue
-        pass_over(board, operation, current, found.wanted, held=isinstance(found, Conflict))
+        pass_over(board, operation, current, found.wanted, held=isinstance(found, Conflict | Before))
 
 
 def _grant(board: Board, operation: Operation, request: Take, task: Task, found: Sweep) -> Done:
     make_way(board, operation, found)
     task = board.task(task.id) or task
     worker = enlisted(board, operation)
-    named = branch_name(request.branch, task)
-    kept = task.metadata.branch_name
-    branch = kept if kept and task.base and is_branch(kept) else named if is_branch(named) else task.id
+    branch = _branch(task, worker, request.branch)
     overtake(board, operation, task)
     claim = new_claim(board, operation, worker, found.locks, request.lease).but(task=task.id, branch=branch)
     board.put_claim(claim)
@@ -184,7 +215,18 @@ def _grant(board: Board, operation: Operation, request: Take, task: Task, found:
         )
     )
     board.put_worker(worker.occupied((*worker.current_tasks, task.id)))
+    granted_turn(board, operation, request, wanted_locks(task, request))
     return granted(claim)
+
+
+def _branch(task: Task, worker: Worker, template: str) -> str:
+    """The branch to work on: the worker's own of before, if it has left one; never one that another has left."""
+    own = [left.branch for left in task.left if left.worker == worker.id]
+    taken = {left.branch for left in task.left if left.worker != worker.id}
+    kept = [task.metadata.branch_name or ""] if task.base else []
+    named = branch_name(template, task)
+    wanted = [*own[-1:], *kept, named, f"{named}-{worker.id}", f"{task.id}-{worker.id}"]
+    return next((name for name in wanted if is_branch(name) and name not in taken), task.id)
 
 
 def _no_skill(worker: Worker, task: Task) -> Refused | None:

@@ -15,6 +15,9 @@ from gitpw.domain.record import Instant, Record
 LONGEST_BRANCH = 200
 """Characters: what file systems and hosts take."""
 
+URGENT = 2
+"""Priorities up to this one say that something is urgent: then so is what it waits for."""
+
 UNESTIMATED = 30
 """Minutes that a task without an estimate counts for."""
 
@@ -78,10 +81,32 @@ class Reservation(Record):
     at: Instant
 
 
+COMMIT = r"^[0-9a-f]{40,64}$"
+"""The name of a commit, and no option or expression of git."""
+
+
+class Left(Record):
+    """What a worker has left of a task: its branch, and the last commit that is known of it.
+
+    `pushed` is the commit that is known to be on the remote, `host` where it was worked on, `how` the claim ended.
+    """
+
+    worker: WorkerId
+    branch: str
+    head: str | None = Field(default=None, pattern=COMMIT)
+    pushed: str | None = Field(default=None, pattern=COMMIT)
+    host: str
+    how: str
+    at: Instant
+
+
+MOST_LEFT = 8
+"""Workers whose work on a task is remembered."""
+
 INTERNAL = frozenset(
     {
-        "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "parent", "parked",
-        "passed", "related", "reserved", "retry_at", "turn",
+        "attempts", "base", "chain", "claim", "failure_kind", "found_by", "head", "key", "landed", "left", "parent",
+        "parked", "passed", "related", "reserved", "retry_at", "turn", "urgent",
     }
 )  # fmt: skip
 
@@ -93,7 +118,8 @@ class Task(Record):
     was handed in and landed, the minutes of work that hang on it, its place in the queue of open tasks, the file it
     stands aside for, the importer's key; how often it was passed over, and what is kept for it since when; the task
     that it is a part of, those that it has to do with, the one during which it was found; how often it has failed
-    since a person last looked, as what, and when it is tried again.
+    since a person last looked, as what, and when it is tried again; the priority of what waits for it, where that is
+    urgent and more so than its own; what earlier workers left of it, newest last.
     """
 
     id: TaskId = Field(pattern=r"^task-[0-9]{3,9}$")
@@ -129,6 +155,13 @@ class Task(Record):
     attempts: int = 0
     failure_kind: FailureKind | None = None
     retry_at: Instant | None = None
+    urgent: int | None = Field(default=None, ge=1, le=URGENT)
+    left: tuple[Left, ...] = ()
+
+    @property
+    def urgency(self) -> int:
+        """The priority by which its turn comes: its own, or that of an urgent task that waits for it."""
+        return self.priority if self.urgent is None else min(self.priority, self.urgent)
 
     @property
     def minutes(self) -> int:
@@ -158,6 +191,11 @@ class Task(Record):
     def public(self) -> dict[str, Any]:
         """The record as `--json` shows it."""
         return self.model_dump(mode="json", by_alias=True, exclude=set(INTERNAL))
+
+
+def commit_name(text: str | None) -> str | None:
+    """A text that names a commit, else nothing."""
+    return text if text is not None and re.fullmatch(COMMIT, text) else None
 
 
 def slug(title: str, limit: int = 40) -> str:

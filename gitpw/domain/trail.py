@@ -21,7 +21,8 @@ class Event(NamedTuple):
     """One step of the ledger; `counter` is the order of everything, `at` only what its writer's clock said, in seconds.
 
     `tasks` are names with a blank between them. `detail` and `facts` are JSON objects as text: what people and
-    programs are told of it, and what only history needs of it; no facts are "". `signature` is for whoever looks at it.
+    programs are told of it, and what only history needs of it; no facts are "". `signature` is "verified",
+    "signed" (before this clone joined) or "unsigned"; None where nobody ever asked for any, or hasn't looked.
     """
 
     counter: int

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gitpw.domain.ids import TaskId, WorkerId
 from gitpw.domain.record import Instant, Record
+from gitpw.domain.signing import SigningKey
 
 
 class WorkerType(StrEnum):
@@ -42,7 +43,10 @@ class WorkerMetadata(Record):
 
 
 class Worker(Record):
-    """A registered worker; `current_tasks` are those that take up its room."""
+    """A registered worker; `current_tasks` are those that take up its room.
+
+    The ledger keeps its key apart: `signing_key` is filled in for whoever is shown a worker.
+    """
 
     id: WorkerId = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     type: WorkerType = WorkerType.HUMAN
@@ -53,6 +57,7 @@ class Worker(Record):
     status: WorkerStatus = WorkerStatus.IDLE
     last_activity: Instant | None = None
     metadata: WorkerMetadata = WorkerMetadata()
+    signing_key: SigningKey | None = Field(default=None, exclude=True)
 
     def occupied(self, tasks: tuple[TaskId, ...]) -> Worker:
         """The same worker with other tasks in hand."""
@@ -61,4 +66,5 @@ class Worker(Record):
 
     def public(self) -> dict[str, Any]:
         """The record as `--json` shows it."""
-        return self.to_data()
+        key = {} if self.signing_key is None else {"signingKey": self.signing_key.to_data()}
+        return {**self.to_data(), **key}

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from gitpw.domain.board import Board, Empty
+from gitpw.domain.custody import required
 from gitpw.domain.ids import ClaimId, isoformat
 from gitpw.domain.lock import implausible
-from gitpw.domain.operation import Done, Operation, Restore
+from gitpw.domain.operation import Done, Operation, Refused, Restore
 from gitpw.domain.rulebook import apply
 from gitpw.errors import InvalidError
 from gitpw.ledger import objects as git
 from gitpw.ledger.commits import Entry, message, read
 from gitpw.ledger.objects import Objects, TreeCells, tree_name
+from gitpw.ledger.signing import ForgedError, Signatures, Signed, refuse_forged, split
 
 AHEAD = timedelta(days=1)
 """How far the clock of whoever asks may be ahead of ours: what lies beyond would end leases long before their time."""
@@ -57,13 +59,46 @@ def _state(objects: Objects, commit: git.Commit | None) -> Board:
 
 
 def audited(
-    objects: Objects, old: str | None, new: str, now: datetime, *, restart: bool = False
+    objects: Objects,
+    old: str | None,
+    new: str,
+    now: datetime,
+    *,
+    restart: bool = False,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> list[Step]:
     """The steps that lead from one state (None: from no ledger at all) to another, oldest first.
 
     With `restart` a ledger may begin anew, restored, where there is one. Raises `InvalidError` with what is wrong.
     """
-    return [_step(objects, link, now) for link in reversed(_chain(objects, old, new, restart=restart))]
+    steps = [_step(objects, link, now) for link in reversed(_chain(objects, old, new, restart=restart))]
+    known = None if old is None else board_of(objects, old)
+    due = [one for step in steps if (one := _signed(objects, step, known)) is not None]
+    if due and signatures is None:
+        raise InvalidError("signatures can't be verified here")
+    if signatures is not None:
+        try:
+            refuse_forged(signatures, due)
+        except ForgedError as error:
+            hint = "each worker signs with the key that it has registered: git pw worker register --signing-key FILE"
+            raise InvalidError(error.message, hint=hint) from error
+    return steps
+
+
+def _signed(objects: Objects, step: Step, known: Board | None) -> Signed | None:
+    """The signature that a step needs; one without a past, by the keys that were known before it, else its own."""
+    author, before = step.operation.author.worker, step.before
+    if not before.begun:
+        before = known or step.after
+    key = required(before, step.operation)
+    raw = objects.read(step.commit)
+    if isinstance(key, Refused):
+        raise InvalidError(
+            f"{step.commit[:10]} is no valid next state of the ledger: {key.message}", hint=key.hint
+        )
+    if key is None or raw is None:
+        return None
+    return Signed(step.commit, step.after.counter, author, key, *split(raw.content))
 
 
 def _chain(objects: Objects, old: str | None, new: str, *, restart: bool) -> list[_Link]:

@@ -13,6 +13,7 @@ from gitpw.domain.ids import TaskId
 from gitpw.domain.operation import (
     Add,
     Begin,
+    Call,
     Done,
     Drop,
     Edit,
@@ -22,6 +23,7 @@ from gitpw.domain.operation import (
     Frozen,
     Intend,
     Land,
+    Leave,
     Lock,
     Merging,
     Moved,
@@ -33,11 +35,13 @@ from gitpw.domain.operation import (
     Restore,
     Resume,
     SendBack,
+    Signing,
     Split,
     Stop,
     Suspect,
     Unlock,
     Unregister,
+    Wait,
     Withdraw,
 )
 
@@ -117,10 +121,23 @@ def _renewed(_board: Board, request: Renew, _outcome: Done) -> str:
     return f"renew {len(request.claims)} {'lease' if len(request.claims) == 1 else 'leases'}"
 
 
+def _registered(_board: Board, request: Register, outcome: Done) -> str:
+    key = outcome.detail.get("signingKey")
+    force = f" by force: {request.reason}" if request.force and key else ""
+    return f"register {request.id}{f' with the signing key {key}' if key else ''}{force}"
+
+
 def _reported(board: Board, request: Report, _outcome: Done) -> str:
     progress = board.progress(request.task)
     far = f" {progress.percent_complete} %" if progress else ""
     return f"progress {request.task}{far}{': ' + request.step if request.step else ''}"
+
+
+def _waits(board: Board, request: Wait, outcome: Done) -> str:
+    if request.ticket is not None:
+        return "still wait"
+    waiter = board.waiter(outcome.detail.get("ticket", 0))
+    return f"wait for {'something' if waiter is None else waiter.wish}"
 
 
 def _merging(_board: Board, request: Merging, outcome: Done) -> str:
@@ -171,6 +188,7 @@ def _suspected(_board: Board, _request: Suspect, outcome: Done) -> str:
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
+    Call: lambda *_: "ask whether those ahead still wait",
     Drop: _dropped,
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
     Expire: _expired,
@@ -179,12 +197,13 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
+    Leave: lambda *_: "wait no more",
     Lock: _locked,
     Merging: _merging,
     Moved: lambda _board, request, _: (
         "keep the ledger on this machine after all" if request.back else "move the ledger to a remote"
     ),
-    Register: lambda _board, request, _: f"register {request.id}",
+    Register: _registered,
     Renew: _renewed,
     Report: _reported,
     Requeue: lambda board, request, _: f"put {_named(board, request.task)} back into the merge queue",
@@ -194,10 +213,12 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
         f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
     ),
     SendBack: _sent_back,
+    Signing: lambda _board, request, _: "sign operations" if request.on else "no longer sign operations",
     Stop: _paused,
     Suspect: _suspected,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
+    Wait: _waits,
     Withdraw: lambda _board, request, outcome: (
         f"withdraw the landing of {', '.join(outcome.tasks)} as {request.commit[:12]}"
     ),

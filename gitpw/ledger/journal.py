@@ -67,6 +67,10 @@ class Journal:
         if file is not None:
             os.close(file)
 
+    def holds(self, operation: OperationId) -> bool:
+        """Whether an operation is open here, whoever of this machine works on it."""
+        return (self._folder / f"{operation}.json").exists()
+
     def left(self) -> Iterator[Left]:
         """The operations that others left open; each is ours to settle while it is looked at."""
         for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():

@@ -20,7 +20,8 @@ Branch = dict[str, "Branch | bytes | None"]
 
 HASHED = frozenset(
     {
-        "children", "claims", "dependents", "ended", "findings", "keys", "progress", "relatives", "tasks", "workers",
+        "children", "claims", "dependents", "ended", "findings", "keys", "progress", "relatives", "signers", "tasks",
+        "workers",
     }
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from gitpw.domain.trail import Event
 from gitpw.ledger.chronicle import Step
 from gitpw.ledger.commits import Entry, read
 from gitpw.ledger.events import event
-from gitpw.ledger.store import Move, Swap
+from gitpw.ledger.store import Move, Sign, Swap
 
 
 class Table:
@@ -59,12 +59,31 @@ class MemoryStore:
         """Always now."""
         return None
 
+    def trace(self) -> object:
+        """The current state's own name."""
+        return self.current
+
+    def same(self, one: str, other: str, tables: Sequence[str]) -> bool:
+        """Whether two states have the same cells in these tables."""
+        then, now = (
+            {key: raw for key, raw in self._states[name][1].contents.items() if key[0] in tables}
+            for name in (one, other)
+        )
+        return then == now
+
     def cells(self, commit: str | None) -> Cells:
         """The cells of a state."""
         return Table({}) if commit is None else self._states[commit][1]
 
-    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
-        """Write a state that follows another; nothing points to it yet."""
+    def write(
+        self,
+        parent: str | None,
+        changes: Mapping[Key, bytes | None],
+        text: str,
+        at: datetime,
+        sign: Sign | None = None,  # noqa: ARG002
+    ) -> str:
+        """Write a state that follows another; nothing points to it yet. Nobody else can write here: nothing is signed."""
         contents = {} if parent is None else dict(self._states[parent][1].contents)
         for key, content in changes.items():
             if content is None:
@@ -85,12 +104,30 @@ class MemoryStore:
     def push(self, moves: Sequence[Move]) -> None:
         """There are no branches here."""
 
-    def orphaned(self, commit: str) -> str:
+    def orphaned(self, commit: str, sign: Sign | None = None) -> str:  # noqa: ARG002
         """The same state without what led to it."""
         _, table, text = self._states[commit]
         name = hashlib.sha1(f"orphan {commit}".encode(), usedforsecurity=False).hexdigest()
         self._states[name] = (None, table, text)
         return name
+
+    def raw(self, commit: str) -> bytes | None:  # noqa: ARG002
+        """There are no commits here."""
+        return None
+
+    def table(self, commit: str, name: str) -> str | None:  # noqa: ARG002
+        """There are no trees here."""
+        return None
+
+    def mark(self, name: str, commit: str | None) -> None:
+        """Nothing to do: nothing is fetched here."""
+
+    def marked(self, name: str) -> str | None:  # noqa: ARG002
+        """Nothing is."""
+        return None
+
+    def unask(self, since: datetime | None) -> None:
+        """Nothing to do."""
 
     def tidy(self) -> None:
         """Nothing to do."""

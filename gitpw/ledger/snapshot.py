@@ -22,12 +22,16 @@ class Snapshot:
         """Read from a tree of the private store."""
         self._repo = repo
         self._trees: dict[tuple[str, ...], pygit2.Tree | None] = {(): tree}
+        self._names: dict[Key, Sequence[str]] = {}
 
     def load(self, key: Key) -> bytes | None:
         """The content of a cell."""
         path = layout.entries(key)
         folder = self._tree(path[:-1])
-        found = None if folder is None or path[-1] not in folder else folder[path[-1]]
+        try:
+            found = None if folder is None else folder[path[-1]]
+        except KeyError:
+            return None
         if found is None or isinstance(found, pygit2.Tree):
             return None
         if not isinstance(found, pygit2.Blob):
@@ -36,6 +40,11 @@ class Snapshot:
 
     def names(self, key: Key) -> Sequence[str]:
         """What is filed directly under a key, sorted."""
+        if key not in self._names:
+            self._names[key] = self._listed(key)
+        return self._names[key]
+
+    def _listed(self, key: Key) -> Sequence[str]:
         folder = self._tree(layout.entries(key))
         if folder is None:
             return ()

@@ -11,7 +11,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -44,6 +44,11 @@ STALE = 3_600.0
 
 STRIDE = 1_000
 """Commits that are read at a time at most."""
+FROM = "refs/pw/verified-from"
+"""The state from which on this clone has verified signatures, where that isn't the ledger's first."""
+
+Sign = Callable[[bytes], str]
+"""What makes a signature of a commit."""
 
 TIP = "refs/pw/tip"
 LOCAL = "refs/pw/locks/main"
@@ -97,11 +102,24 @@ class Store(Protocol):
     def asked(self) -> datetime | None:
         """When the current state was last known for sure; None where it always is."""
 
+    def trace(self) -> object:
+        """What differs as soon as another state is the last one known, at next to no cost."""
+
+    def same(self, one: str, other: str, tables: Sequence[str]) -> bool:
+        """Whether two states have the same cells in these tables."""
+
     def cells(self, commit: str | None) -> Cells:
         """The cells of a state."""
 
-    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
-        """Write a state that follows another; nothing points to it yet."""
+    def write(
+        self,
+        parent: str | None,
+        changes: Mapping[Key, bytes | None],
+        text: str,
+        at: datetime,
+        sign: Sign | None = None,
+    ) -> str:
+        """Write a state that follows another, signed if it is to be; nothing points to it yet."""
 
     def swap(self, old: str | None, new: str, moves: Sequence[Move] = ()) -> Swap:
         """Make `new` current if `old` still is; raises `OfflineError` or `FailedError` where nothing was changed."""
@@ -109,8 +127,23 @@ class Store(Protocol):
     def push(self, moves: Sequence[Move]) -> None:
         """Move branches without the ledger; raises `BranchError`, `OfflineError`, and `UnknownError` if the answer is lost."""
 
-    def orphaned(self, commit: str) -> str:
+    def orphaned(self, commit: str, sign: Sign | None = None) -> str:
         """The same state without what led to it."""
+
+    def raw(self, commit: str) -> bytes | None:
+        """A commit word for word; None where it isn't here."""
+
+    def table(self, commit: str, name: str) -> str | None:
+        """What names all that is in a table of a state; None where there is no such table."""
+
+    def mark(self, name: str, commit: str | None) -> None:
+        """Remember a state by a name of ours, or no longer."""
+
+    def marked(self, name: str) -> str | None:
+        """The state of that name."""
+
+    def unask(self, since: datetime | None) -> None:
+        """What was just fetched is not to be had: the current state was last known for sure at that time."""
 
     def tidy(self) -> None:
         """Pack what has piled up, if it is much, and take away what killed commands have left."""
@@ -203,8 +236,30 @@ class GitStore:
             )
         return Snapshot(self.repo, found.tree)
 
-    def write(self, parent: str | None, changes: Mapping[Key, bytes | None], text: str, at: datetime) -> str:
-        """Write a state that follows another; nothing points to it yet."""
+    def trace(self) -> object:
+        """The ref's own file, or the file of many refs where it was packed by hand."""
+        for name in (self.known, "packed-refs"):
+            with contextlib.suppress(OSError):
+                found = (self.path / name).stat()
+                return found.st_mtime_ns, found.st_ino, found.st_size
+        return None
+
+    def same(self, one: str, other: str, tables: Sequence[str]) -> bool:
+        """Whether two states have the same cells in these tables."""
+        then, now = self.commit(one), self.commit(other)
+        if then is None or now is None:
+            return False
+        return all(_entry(then.tree, table) == _entry(now.tree, table) for table in tables)
+
+    def write(
+        self,
+        parent: str | None,
+        changes: Mapping[Key, bytes | None],
+        text: str,
+        at: datetime,
+        sign: Sign | None = None,
+    ) -> str:
+        """Write a state that follows another, signed if it is to be; nothing points to it yet."""
         before = None if parent is None else self.commit(parent)
         in_bulk = len(changes) > BULK
         pygit2.settings.enable_fsync_gitdir(not in_bulk)
@@ -214,15 +269,50 @@ class GitStore:
             pygit2.settings.enable_fsync_gitdir(True)
         signature = pygit2.Signature("git-pw", "git-pw@localhost", seconds(at), 0)
         parents = [] if before is None else [before.id]
-        return str(self.repo.create_commit(None, signature, signature, text, tree, parents))
+        return self._committed(signature, text, tree, parents, sign)
 
-    def orphaned(self, commit: str) -> str:
+    def _committed(
+        self,
+        who: pygit2.Signature,
+        text: str,
+        tree: pygit2.Oid,
+        parents: Sequence[pygit2.Oid],
+        sign: Sign | None,
+    ) -> str:
+        if sign is None:
+            return str(self.repo.create_commit(None, who, who, text, tree, list(parents)))
+        content = str(self.repo.create_commit_string(who, who, text, tree, list(parents)))
+        return str(
+            self.repo.create_commit_with_signature(content, sign(content.encode()).rstrip("\n"), "gpgsig")
+        )
+
+    def orphaned(self, commit: str, sign: Sign | None = None) -> str:
         """The same state without what led to it."""
         found = self.commit(commit)
         if found is None:
             raise KeyError(commit)
-        made = self.repo.create_commit(None, found.author, found.committer, found.message, found.tree_id, [])
-        return str(made)
+        return self._committed(found.author, found.message, found.tree_id, [], sign)
+
+    def raw(self, commit: str) -> bytes | None:
+        """A commit word for word; None where it isn't here."""
+        found = self.commit(commit)
+        return None if found is None else found.read_raw()
+
+    def table(self, commit: str, name: str) -> str | None:
+        """What names all that is in a table of a state; None where there is no such table."""
+        found = self.commit(commit)
+        return None if found is None or name not in found.tree else str(found.tree[name].id)
+
+    def mark(self, name: str, commit: str | None) -> None:
+        """Remember a state by a name of ours, or no longer."""
+        if commit is not None:
+            self.set_ref(name, commit)
+        elif name in self.repo.references:
+            self.repo.references.delete(name)
+
+    def marked(self, name: str) -> str | None:
+        """The state of that name."""
+        return self.ref(name)
 
     def tidy(self) -> None:
         """Take away what killed commands were just writing, and pack what has piled up, if it is much.
@@ -330,11 +420,22 @@ class GitStore:
             f"{int(time.time())}\n"
         )  # for the hooks: a shell can't see its age
 
+    def unask(self, since: datetime | None) -> None:
+        """What was just fetched is not to be had: the current state was last known for sure at that time."""
+        with contextlib.suppress(OSError):
+            at = 0 if since is None else since.timestamp()
+            (self.folder / "asked").write_text(f"{int(at)}\n")
+            os.utime(self.folder / "asked", (at, at))
+
     def asked(self) -> datetime | None:
         """When the current state was last known for sure."""
         with contextlib.suppress(OSError):
             return datetime.fromtimestamp((self.folder / "asked").stat().st_mtime, UTC)
         return datetime.fromtimestamp(0, UTC)
+
+
+def _entry(tree: pygit2.Tree, name: str) -> pygit2.Oid | None:
+    return tree[name].id if name in tree else None
 
 
 def _flocked(file: int) -> bool:

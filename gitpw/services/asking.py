@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from gitpw.domain.board import Board
 from gitpw.domain.grant import lost
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId, duration
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.merge import Merge
-from gitpw.domain.operation import Done, Outcome, Request
+from gitpw.domain.operation import Done, Leave, Outcome, Register, Request, Signing, Wait
 from gitpw.domain.resource import Glob, Path, resource
+from gitpw.domain.worker import WorkerType
 from gitpw.errors import REFUSALS, ConfigError, InvalidError, PwError
 from gitpw.ledger.ledger import Answer, Settled
 from gitpw.ledger.store import Move
@@ -34,8 +36,30 @@ def ask(
 ) -> tuple[Done, Answer]:
     """Ask the ledger as me, after what earlier commands left open is settled; raises what is refused."""
     settle(ctx)
+    if not isinstance(request, Register | Signing):
+        begin_signing(ctx)
     answer = ctx.ledger.transact(request, ctx.me, moves=tuple(moves), hold=hold)
     return granted(answer.outcome), answer
+
+
+def begin_signing(ctx: Context) -> None:
+    """Where the rules in force ask for signed operations and the ledger never has, let it ask from now on.
+
+    It is turned off by an administrator alone: rules are a file that whoever may push can change.
+    """
+    if not ctx.policy.policy.signed or ctx.dry_run:
+        return
+    if ctx.ledger.board().settings.administrators or not ctx.rules.policy().policy.signed:
+        return
+    if ctx.ledger.fresh().settings.administrators:
+        return  # somebody else has just done so
+    if ctx.me.type is not WorkerType.HUMAN:
+        raise InvalidError(
+            "the rules ask for signed operations, and nobody has turned them on yet",
+            hint="a person does, who is then the administrator of keys: git pw signing on",
+        )
+    granted(ctx.ledger.transact(Signing(on=True), ctx.me).outcome)
+    ctx.tell(f"operations are signed from now on, as the rules say; {ctx.me.worker} administrates the keys")
 
 
 def entry_after(ctx: Context, request: Request, task: TaskId) -> Merge:
@@ -81,10 +105,24 @@ def settle(ctx: Context) -> list[Settled]:
         if verb == "claim" and isinstance(left.outcome, Done) and _stands(ctx, left.outcome):
             claims += [left] if mine else []
             continue
+        if isinstance(left.operation.request, Wait) and left.operation.request.ticket is None:
+            _end_wait(ctx, left)
+            continue
         if isinstance(left.outcome, Done) and mine and verb != "claim":
             ctx.tell(f"an earlier '{verb}' whose answer was lost had been applied")
         ctx.ledger.journal.close(left.operation.id)
     return claims
+
+
+def _end_wait(ctx: Context, left: Settled) -> None:
+    """Whoever waited on this machine is no more: give up its place in line, now or by a later command."""
+    ticket = left.outcome.detail.get("ticket") if isinstance(left.outcome, Done) else None
+    if ticket is not None and ctx.ledger.board().waiter(ticket) is not None:
+        with suppress(PwError):
+            ctx.ledger.transact(Leave(tickets=(ticket,)), ctx.me)
+        if ctx.ledger.board().waiter(ticket) is not None:
+            return
+    ctx.ledger.journal.close(left.operation.id)
 
 
 def _stands(ctx: Context, outcome: Done) -> bool:

@@ -47,6 +47,10 @@ class Past:
             if not self._more or not self._deepen(self._more.pop(0)):
                 return
 
+    def verify(self) -> None:
+        """See that these states are of whom they name, where they are signed; raises `ForgedError`."""
+        self._ctx.ledger.verify_past()
+
     def _goes_back_to(self, enough: Callable[[Entry], bool]) -> bool:
         tip = self._ctx.ledger.store.tip()
         self.entries = []
@@ -142,6 +146,7 @@ def _not_landed(commits: Commits, past: Past, span: Span) -> Sequence[Committed]
         return changes
     oldest = min(change.at for change in changes)
     past.reach(lambda entry: (at := moment(entry)) is not None and at <= oldest)
+    past.verify()
     landed = past.landed()
     return commits.changes([span.head], [*span.without, *landed]) if landed else changes
 

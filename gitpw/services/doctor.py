@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gitpw.domain.checkup import Finding, Level
 from gitpw.errors import PwError
-from gitpw.services.examine import checkouts, hooks, ledger, leftovers, machine, remote, rules
+from gitpw.services.examine import checkouts, hooks, ledger, leftovers, machine, remote, rules, signing
 from gitpw.services.examine.visit import Visit
 from gitpw.services.ports import Context
 
@@ -27,6 +27,8 @@ CHECKS: tuple[Check, ...] = (
     ledger.records,
     ledger.claims,
     ledger.journal,
+    signing.key,
+    signing.wanted,
     hooks.in_place,
     hooks.programs,
     checkouts.gone,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from gitpw.domain.policy import Policy
     from gitpw.ledger.objects import Objects
+    from gitpw.ledger.signing import Signatures
     from gitpw.services.ports import Clock, Commits
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
@@ -45,3 +46,4 @@ class Gate:
     clock: Clock
     policy_at: Callable[[str], Policy]
     tell: Callable[[str], None]
+    signatures: Callable[[], Signatures] | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitpw.domain.board import Board
 from gitpw.domain.ids import ClaimId, TaskId
-from gitpw.domain.lock import implausible, overdue
+from gitpw.domain.lock import suspicious
 from gitpw.domain.operation import Expire, Land, Landing, Suspect
 from gitpw.errors import PwError
 from gitpw.ledger.store import Move
 from gitpw.services.asking import ask, granted, settle
 from gitpw.services.base import landed_tip
+from gitpw.services.leftovers import Leftover, leftovers
 from gitpw.services.ports import Context
 from gitpw.services.worktrees import is_landed, prune_worktrees
 
@@ -27,6 +29,8 @@ class Collected(NamedTuple):
     suspected: list[ClaimId]
     branches: list[str]
     needs_person: list[TaskId]
+    left: Sequence[str] = ()
+    waits: Sequence[str] = ()
 
 
 def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
@@ -47,8 +51,17 @@ def gc(ctx: Context, *, dry_run: bool = False) -> Collected:
         worktrees=prune_worktrees(ctx, dry_run=dry_run),
         suspected=suspected,
         branches=_branches(ctx, dry_run=dry_run),
+        left=[] if dry_run else [str(one) for one in _left(ctx, expired.tasks)],
         needs_person=[TaskId(name) for name in expired.detail.get("needsPerson", ())],
+        waits=list(expired.detail.get("waits", ())),
     )
+
+
+def _left(ctx: Context, tasks: Iterable[TaskId]) -> list[Leftover]:
+    """What the workers that were lost have left of their tasks."""
+    board = ctx.ledger.board()
+    found = [leftovers(ctx, task) for name in tasks if (task := board.task(name)) is not None]
+    return [lefts[-1] for lefts in found if lefts]
 
 
 def _branches(ctx: Context, *, dry_run: bool) -> list[str]:
@@ -92,9 +105,7 @@ def _suspected(ctx: Context, board: Board) -> list[ClaimId]:
     looks_over = [
         claim.id
         for claim in board.claims()
-        if not claim.queued
-        and ctx.me.host not in claim.lease.marks
-        and (overdue(claim.lease, now, board.settings) or implausible(claim.lease, now, board.settings))
+        if not claim.queued and suspicious(claim.lease, now, ctx.me.host, board.settings)
     ]
     if not looks_over:
         return []

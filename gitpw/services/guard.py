@@ -9,10 +9,13 @@ from gitpw.domain.board import Board
 from gitpw.domain.guard import violations
 from gitpw.domain.ids import ClaimId, duration, isoformat
 from gitpw.domain.operation import Start
+from gitpw.domain.presence import is_due
 from gitpw.domain.task import TaskStatus
 from gitpw.errors import OfflineError, PwError, StaleError
+from gitpw.ledger.signing import ForgedError
 from gitpw.services.asking import ask, inform_hooks
 from gitpw.services.base import base_branch, known_tip
+from gitpw.services.heartbeat import heartbeat
 from gitpw.services.ports import Change, Context, Memory
 from gitpw.services.protect import protect
 from gitpw.services.refusing import Against, refusal
@@ -24,6 +27,9 @@ PUSH_PATIENCE = 10.0
 
 QUICK = 1.0
 """Seconds that a commit waits for what would be nice to know."""
+
+A_MOMENT = 30
+"""Seconds within which another's renewal will do."""
 
 Key = tuple[str, ClaimId | None]
 """A file and the claim in its way, None where what is missing is a lock."""
@@ -155,7 +161,21 @@ def post_commit(ctx: Context) -> None:
             ask(ctx, Start(task=task.id, claim=own.claim, token=own.token))
         except PwError as error:
             ctx.tell(f"{task.id} could not be marked as begun: {error.message}")
+    _renew(ctx)
     protect(ctx)
+
+
+def _renew(ctx: Context) -> None:
+    """A commit is a sign of life: renew what has less than half of its lease left, with all that lives here."""
+    ctx.traces.sign(ctx.clock.now().timestamp())
+    board = ctx.ledger.board()
+    claims = (board.claim(own.claim) for own in ctx.checkout.own())
+    if not any(claim is not None and is_due(claim, ctx.clock.now()) for claim in claims):
+        return
+    try:
+        heartbeat(ctx, older=A_MOMENT)
+    except PwError as error:
+        ctx.tell(f"the lease could not be renewed: {error.message}")
 
 
 def refresh(ctx: Context) -> None:
@@ -181,6 +201,8 @@ def _recent(ctx: Context) -> Board | None:
     except OfflineError as error:
         if old:
             _offline(ctx, error)
+    except ForgedError as error:
+        ctx.tell(f"{error.message}: judged by the last state that was verified")
     return ctx.ledger.board()
 
 

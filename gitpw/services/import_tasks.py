@@ -9,7 +9,7 @@ from gitpw.domain.ids import task_number
 from gitpw.domain.operation import Add, NewTask, Refused
 from gitpw.domain.task import Task
 from gitpw.errors import PwError
-from gitpw.services.asking import canonical, granted, settle
+from gitpw.services.asking import begin_signing, canonical, granted, settle
 from gitpw.services.ports import Context
 
 
@@ -36,6 +36,7 @@ def import_tasks(ctx: Context, name: str, text: str, how: Format | None = None) 
                 raise placed(name, entry.line, error) from error
         tasks.append(entry.task.but(files=known[files]))
     settle(ctx)
+    begin_signing(ctx)
     answer = ctx.ledger.transact(Add(tasks=tuple(tasks)), ctx.me)
     if isinstance(answer.outcome, Refused) and "entry" in answer.outcome.data:
         line = entries[answer.outcome.data["entry"]].line

@@ -10,11 +10,11 @@ from gitpw.domain.operation import Lock
 from gitpw.errors import UsageError
 from gitpw.services.asking import ask, canonical, forget, held, here, lease_seconds, live, remember, welcome
 from gitpw.services.base import base_branch, is_fresh
-from gitpw.services.claim import waited
 from gitpw.services.forecast import WAIT
 from gitpw.services.ports import Context
 from gitpw.services.protect import protect
 from gitpw.services.stale import caught_up, newer, told
+from gitpw.services.wait import wait as stand_in_line
 
 PATIENCE = 10.0
 """Seconds to wait for the base branch where the policy refuses what is old."""
@@ -52,7 +52,7 @@ def lock(
             fetch.wait(PATIENCE)
             fetch = None
         told(ctx, newer(ctx, ctx.ledger.board(), wanted, head), root)
-    mine = waited(ctx, wait, lambda: _locked(ctx, request))
+    mine = stand_in_line(ctx, wait, request, lambda asked: _locked(ctx, asked))
     if fetch is not None:
         fetch.wait(WAIT)
     if root is None:

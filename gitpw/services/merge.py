@@ -19,7 +19,7 @@ from gitpw.domain.policy import Policy
 from gitpw.domain.search import RedBase, Verdict
 from gitpw.errors import InvalidError
 from gitpw.ledger.store import BranchError
-from gitpw.services.asking import settle
+from gitpw.services.asking import begin_signing, settle
 from gitpw.services.landing import conclude, settled, window_of
 from gitpw.services.ports import Context
 from gitpw.services.pulls import through_pull_request
@@ -70,6 +70,7 @@ def merge(
     if dry_run:
         return _rehearsed(shift)
     settle(ctx)
+    begin_signing(ctx)
     with shift.shop.testbed.alone():
         try:
             while _round(shift):

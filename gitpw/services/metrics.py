@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gitpw.domain.metrics import Age, Metric
 from gitpw.domain.metrics import metrics as told
+from gitpw.domain.presence import looked_at
 from gitpw.services.history import history
 from gitpw.services.ports import Context
-from gitpw.services.status import PATIENCE, seen
+from gitpw.services.status import PATIENCE
 
 
 def metrics(ctx: Context, *, offline: bool = False) -> list[Metric]:
@@ -20,6 +21,4 @@ def metrics(ctx: Context, *, offline: bool = False) -> list[Metric]:
         board, as_of, _ = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
     so_far = history(ctx, whole=not offline and as_of is None)
     now = ctx.clock.now()
-    claims = list(board.claims())
-    workers = [seen(board, worker, claims, now) for worker in board.workers()]
-    return told(board, workers, so_far, Age(as_of, now))
+    return told(board, looked_at(board, now, ctx.me.host), so_far, Age(as_of, now))

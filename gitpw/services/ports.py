@@ -9,14 +9,16 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from gitpw.domain.change import Change
-from gitpw.domain.checkout import Look, Memory, Own, Worktree
+from gitpw.domain.checkout import Look, Memory, Own, Trace, Worktree
 from gitpw.domain.checkup import Greeting, Leftover, Program, Shots
 from gitpw.domain.forecast import Changes
 from gitpw.domain.ids import ClaimId, TaskId
 from gitpw.domain.integration import Built, Clash, Conflict, Other, Strategy, Tested, Work
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
+from gitpw.domain.progress import Said
 from gitpw.domain.review import Committed
+from gitpw.domain.signing import SigningKey
 from gitpw.errors import PwError
 from gitpw.ledger.ledger import Ledger
 
@@ -34,6 +36,7 @@ __all__ = [
     "Forge",
     "Hooks",
     "Integrator",
+    "Keys",
     "Look",
     "Memory",
     "Modes",
@@ -42,8 +45,11 @@ __all__ = [
     "Provision",
     "Pull",
     "Repo",
+    "Reports",
     "Rules",
     "Testbed",
+    "Trace",
+    "Traces",
     "Workshop",
     "Worktree",
     "Worktrees",
@@ -201,6 +207,19 @@ class Conflicts(Protocol):
         """The files in which each pair conflicts, none where it merges cleanly; pairs may be missing after `timeout`."""
 
 
+class Reports(Protocol):
+    """What was said of progress in the checkouts of this repository and isn't in the ledger yet."""
+
+    def all(self) -> Sequence[Said]:
+        """The last word on each claim."""
+
+    def hold(self, said: Said) -> None:
+        """Keep the last word on a claim until the next operation takes it along."""
+
+    def drop(self, told: Iterable[Said]) -> None:
+        """Forget what others know by now, unless something else was said meanwhile."""
+
+
 class Worktrees(Protocol):
     """The linked worktrees of the user's repository."""
 
@@ -235,6 +254,9 @@ class Worktrees(Protocol):
 
     def occupants(self, worktree: Worktree) -> Sequence[str]:
         """The programs that have their current folder in a worktree, as far as this system tells."""
+
+    def head(self, path: str) -> str | None:
+        """The commit that a worktree is at."""
 
     def advance(self, path: str, commit: str) -> bool:
         """Bring a worktree forward to a commit if it has no commits and no changes of its own; whether it is there."""
@@ -291,6 +313,16 @@ class Checkout(Protocol):
 
     def forget(self, claims: Sequence[ClaimId]) -> None:
         """Drop claims that are no more."""
+
+
+class Traces(Protocol):
+    """What all checkouts of this machine remember."""
+
+    def all(self) -> Sequence[Trace]:
+        """Every claim that a checkout remembers, those of this one first."""
+
+    def sign(self, now: float) -> None:
+        """Note that this checkout lives (unix time)."""
 
 
 class Modes(Protocol):
@@ -382,6 +414,19 @@ class Files(Protocol):
 
     def shadowed(self) -> list[str]:
         """Another `git-pw` that comes first on PATH."""
+
+
+class Keys(Protocol):
+    """The signing keys of whoever uses this machine."""
+
+    def find(self, text: str) -> tuple[SigningKey, str | None]:
+        """The public key that a person means, and the file that its private part is in or beside; raises `InvalidError`."""
+
+    def remember(self, key: SigningKey, place: str) -> None:
+        """Note where the private part of a key is, for this clone."""
+
+    def sign(self, key: SigningKey, payload: bytes) -> str:
+        """Sign with the private part of a key; raises `FailedError` where it can't be used."""
 
 
 class Far(Protocol):
@@ -557,7 +602,9 @@ class Context:
     ledger: Ledger
     repo: Repo
     checkout: Checkout
+    traces: Traces
     worktrees: Worktrees
+    reports: Reports
     conflicts: Conflicts
     provision: Provision
     hooks: Hooks
@@ -578,3 +625,4 @@ class Context:
     faults: Mapping[str, PwError] = field(default_factory=dict)
     far: Far | None = None
     workshop: Callable[[], Workshop] | None = None
+    keys: Callable[[], Keys] | None = None

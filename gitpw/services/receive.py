@@ -65,11 +65,11 @@ def _steps(gate: Gate, update: Update) -> list[Step]:
         return []
     now = gate.clock.now()
     try:
-        return audited(gate.objects, update.old, update.new, now)
+        return audited(gate.objects, update.old, update.new, now, signatures=gate.signatures)
     except InvalidError:
         if not _may_purge(gate):
             raise
-    return audited(gate.objects, update.old, update.new, now, restart=True)
+    return audited(gate.objects, update.old, update.new, now, restart=True, signatures=gate.signatures)
 
 
 def _may_purge(gate: Gate) -> bool:

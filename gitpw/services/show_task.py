@@ -15,6 +15,8 @@ from gitpw.domain.reasons import blockers
 from gitpw.domain.task import Task
 from gitpw.domain.worker import Worker
 from gitpw.errors import InvalidError
+from gitpw.services.expecting import expecting
+from gitpw.services.leftovers import Leftover, leftovers
 from gitpw.services.ports import Context
 
 
@@ -35,6 +37,7 @@ class Shown(NamedTuple):
     related: Sequence[TaskId] = ()
     found: Sequence[TaskId] = ()
     time_limit: int | None = None
+    left: Sequence[Leftover] = ()
 
 
 def known_task(board: Board, task: TaskId) -> Task:
@@ -52,11 +55,13 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
     claim = None if found.claim is None else board.claim(found.claim)
     waits = [name for name in board.unmet(found) if found.merged_at is None]
     parts = [part for name in board.parts(task) if (part := board.task(name)) is not None]
+    known = expecting(ctx, board, [claim]) if claim is not None else ()
+    progress = next(iter(known), board.progress(task))
     holder = board.worker(found.assigned_to or ctx.me.worker)
     return Shown(
         task=found,
         claim=claim,
-        progress=board.progress(task),
+        progress=progress,
         waits_for=[*waits, *board.open_parts(task)],
         dependents=board.dependents(task),
         blocked=_blocked(board, found),
@@ -65,6 +70,7 @@ def show_task(ctx: Context, task: TaskId) -> Shown:
         related=board.relatives(found),
         found=board.findings(task),
         time_limit=time_limit(ctx.policy, found, holder or Worker(id=ctx.me.worker, type=ctx.me.type)),
+        left=leftovers(ctx, found, ask=as_of is None),
     )
 
 

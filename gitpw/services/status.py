@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 from gitpw.domain.board import Board
 from gitpw.domain.ids import TaskId, isoformat
 from gitpw.domain.lineup import lined_up
-from gitpw.domain.lock import Claim, overdue
+from gitpw.domain.lock import Claim
 from gitpw.domain.merge import Merge, MergeState
+from gitpw.domain.presence import looked_at
 from gitpw.domain.progress import Progress
 from gitpw.domain.reasons import Blocker, blockers
 from gitpw.domain.task import Task, TaskStatus
-from gitpw.domain.worker import Worker, WorkerStatus
+from gitpw.domain.turns import in_line
+from gitpw.domain.waiter import Waiter
+from gitpw.domain.worker import Worker
+from gitpw.ledger.signing import ForgedError
+from gitpw.services.expecting import expecting
 from gitpw.services.forecast import MOST, WAIT, Clash, forecast, stands, start_fetch, with_branches
+from gitpw.services.overdue import overdue
 from gitpw.services.ports import Context
 
 PATIENCE = 1.0
@@ -44,6 +50,7 @@ class Status(NamedTuple):
     blocked: dict[TaskId, Blocker] = {}  # noqa: RUF012 - never changed
     failed: Sequence[Task] = ()
     conflicts: Sequence[Clash] = ()
+    waits: Sequence[tuple[Waiter, int]] = ()
 
 
 def status(ctx: Context, *, offline: bool = False) -> Status:
@@ -53,7 +60,9 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
         board, as_of = ctx.ledger.board(), ctx.ledger.store.asked()
     else:
         board, as_of, error = ctx.ledger.freshest(PATIENCE if ctx.ledger.known() else 60.0)
-        if error is not None:
+        if isinstance(error, ForgedError):
+            warnings.append(f"{error.message} ('git pw doctor --fix' puts back what is shown here)")
+        elif error is not None:
             age = f"as of {isoformat(as_of)}" if as_of is not None else "of unknown age"
             warnings.append(f"this is {age}, since {error.message}")
     now = ctx.clock.now()
@@ -64,19 +73,20 @@ def status(ctx: Context, *, offline: bool = False) -> Status:
     return Status(
         as_of=as_of or now,
         current=as_of is None,
-        workers=[seen(board, worker, claims, now) for worker in board.workers()],
+        workers=list(looked_at(board, now, ctx.me.host)),
         tasks={status.value: board.meta.counts.get(status, 0) for status in TaskStatus},
-        progress=[found for found in map(board.progress, tasks) if found is not None],
+        progress=expecting(ctx, board, claims),
         locks=[lock for claim in claims for lock in claim.public()],
         claims=claims,
         merges=merges,
-        warnings=[*warnings, *_warnings(board, claims, merges, now), *map(str, clashes), *unknown],
+        warnings=[*warnings, *_warnings(ctx, board, claims, merges, now), *map(str, clashes), *unknown],
         conflicts=clashes,
         titles={name: task.title for name in tasks if (task := board.task(name)) is not None},
         ledger=board.meta.ledger,
         remote=ctx.remote,
         blocked=blockers(board),
         failed=list(board.failed()),
+        waits=in_line(board, now, ctx.me.host),
     )
 
 
@@ -94,20 +104,10 @@ def _forecast(ctx: Context, claims: list[Claim], *, offline: bool) -> tuple[Sequ
     return found.clashes, [more] if found.unknown else []
 
 
-def seen(board: Board, worker: Worker, claims: list[Claim], now: datetime) -> Worker:
-    """The worker as it looks now: offline when all that it holds is overdue."""
-    mine = [claim for claim in claims if claim.worker == worker.id and not claim.queued]
-    if mine and all(overdue(claim.lease, now, board.settings) for claim in mine):
-        return worker.but(status=WorkerStatus.OFFLINE)
-    return worker
-
-
-def _warnings(board: Board, claims: list[Claim], merges: list[Merge], now: datetime) -> Iterator[str]:
-    for claim in claims:
-        if not claim.queued and overdue(claim.lease, now, board.settings):
-            what = claim.task or ", ".join(held.resource for held in claim.locks)
-            since = isoformat(claim.lease.expires_at)
-            yield f"{claim.worker} is lost: its lease on {what} ended at {since} ('git pw gc' returns it)"
+def _warnings(
+    ctx: Context, board: Board, claims: list[Claim], merges: list[Merge], now: datetime
+) -> Iterator[str]:
+    yield from map(str, overdue(ctx, board, claims))
     for merge in merges:
         if merge.state in {MergeState.CONFLICT, MergeState.FAILED}:
             yield f"{merge.task_id} did not merge: {merge.detail or merge.state}"
@@ -127,4 +127,9 @@ def _stuck(board: Board) -> Iterator[str]:
                 yield f"{task.id} is blocked by {name}, which {'is gone' if needed is None else f'is {needed.status}'}"
     for task in board.failed():
         if task.needs_person:
-            yield f"{task.id} needs a person: {task.failure or 'it failed'} ('git pw task retry {task.id}')"
+            yield needs_person(task)
+
+
+def needs_person(task: Task) -> str:
+    """What to say of a task that isn't tried again by itself."""
+    return f"{task.id} needs a person: {task.failure or 'it failed'} ('git pw task retry {task.id}')"

@@ -20,6 +20,7 @@ from gitpw.domain.lock import Claim, Held, Lease, Mode
 from gitpw.domain.operation import Author
 from gitpw.domain.policy import Policy
 from gitpw.domain.task import Task, TaskMetadata
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import WorkerType
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -152,3 +153,18 @@ def a_lease(minutes: int = 48) -> Lease:
     """A lease with so many minutes left."""
     until = NOW + timedelta(minutes=minutes)
     return Lease(duration=3600, written_at=NOW, expires_at=until, host="box", version=1)
+
+
+def a_waiter(ticket: int = 7, **fields: Any) -> Waiter:
+    """Bob waits for a file."""
+    known: dict[str, Any] = {
+        "operation": f"{ticket:032x}",
+        "verb": "lock",
+        "worker": WorkerId("bob"),
+        "worker_type": WorkerType.HUMAN,
+        "host": "desk",
+        "locks": (Held(resource="src/auth", mode=Mode.EXCLUSIVE),),
+        "since": NOW,
+        "until": NOW + timedelta(minutes=5),
+    }
+    return Waiter(ticket=ticket, **(known | fields))

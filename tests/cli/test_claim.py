@@ -65,6 +65,7 @@ def test_claim_asks_for_what_was_said(cli: Cli, serve: Serve) -> None:
         "sparse": [],
         "checkout": True,
         "confirm": None,
+        "resume": False,
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from gitpw.domain.ids import TaskId
 from gitpw.domain.lock import Held, Mode
 from gitpw.services.lock import Locked
 from gitpw.services.locks import Locks
 from gitpw.services.unlock import Unlocked
-from tests.cli.conftest import NOW, Cli, Serve, a_claim, a_lease
+from tests.cli.conftest import NOW, Cli, Serve, a_claim, a_lease, a_waiter
 
 
 def test_lock_asks_for_all_of_it(cli: Cli, serve: Serve) -> None:
@@ -61,6 +62,38 @@ def test_locks_in_a_pipe(cli: Cli, serve: Serve) -> None:
         ["src/auth/login.ts", "exclusive", "alice", "-", "overdue 5m"],
     ]
     assert run.call_args.args[1] == ["src"]
+
+
+def test_locks_and_who_waits_for_them(cli: Cli, serve: Serve) -> None:
+    """Who waits has a row for each file, or for the task, with its place in line."""
+    waits = [
+        a_waiter(locks=(*locks_of("src/a"), *locks_of("src/b"))).public(2),
+        a_waiter(8, verb="claim", task=TaskId("task-003"), locks=()).public(1),
+        a_waiter(9, verb="claim", locks=()).public(1),
+    ]
+    serve("locks.locks", Locks([], None, waits))
+    assert [" ".join(line.split()) for line in cli("locks").out.splitlines()[1:]] == [
+        "src/a waiting bob - number 2 in line",
+        "src/b waiting bob - number 2 in line",
+        "task-003 waiting bob task-003 number 1 in line",
+        "any task waiting bob - number 1 in line",
+    ]
+    assert cli("locks", "--json").data["waits"][0] == {
+        "workerId": "bob",
+        "workerType": "human",
+        "verb": "lock",
+        "taskId": None,
+        "files": ["src/a", "src/b"],
+        "mode": "exclusive",
+        "since": "2026-03-01T12:00:00Z",
+        "until": "2026-03-01T12:05:00Z",
+        "place": 2,
+    }
+
+
+def locks_of(name: str) -> tuple[Held, ...]:
+    """An exclusive lock."""
+    return (Held(resource=name, mode=Mode.EXCLUSIVE),)
 
 
 def test_locks_as_data(cli: Cli, serve: Serve) -> None:

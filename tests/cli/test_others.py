@@ -17,9 +17,12 @@ from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.errors import HeldError, OfflineError
 from gitpw.services.forecast import Branch, Clash
 from gitpw.services.gc import Collected
+from gitpw.services.health import Health
+from gitpw.services.overdue import Overdue
 from gitpw.services.provision import SetUp
+from gitpw.services.workers import Shown
 from gitpw.services.worktrees import Kept, Pruned, Surveyed, WorktreeRow
-from tests.cli.conftest import NOW, Cli, Opened, Serve
+from tests.cli.conftest import NOW, Cli, Opened, Serve, a_claim
 
 BOB = Worker(
     id=WorkerId("bob"), type=WorkerType.AI_AGENT, metadata=WorkerMetadata(agent_type=AgentType.CODEGEN)
@@ -151,10 +154,14 @@ def test_register_is_me_unless_told(cli: Cli, serve: Serve) -> None:
 def test_workers(cli: Cli, serve: Serve) -> None:
     """List, show and unregister."""
     serve("workers.list_workers", [BOB])
-    assert cli("worker", "list").out.splitlines()[1].split() == ["bob", "ai", "codegen", "idle", "-", "-"]
+    assert cli("worker", "list").out.splitlines()[1].split() == [
+        *("bob", "ai", "codegen", "idle", "0", "of", "1", "-", "-"),
+    ]
     assert cli("worker", "list", "--json").data["workers"] == [BOB.public()]
-    serve("workers.show_worker", BOB)
-    assert "  type       ai codegen\n" in cli("worker", "show", "bob").out
+    serve("workers.show_worker", Shown(BOB, [a_claim(worker="bob")]))
+    told = cli("worker", "show", "bob").out
+    assert "  type       ai codegen\n" in told
+    assert "  leases     task-001 48m left\n" in told
     run = serve("workers.unregister")
     assert cli("worker", "unregister", "bob").out == "unregistered bob\n"
     assert run.call_args.args[1] == "bob"
@@ -241,24 +248,40 @@ def test_log_follows_from_where_it_stopped(cli: Cli, serve: Serve, monkeypatch: 
 
 
 def test_health(cli: Cli, serve: Serve) -> None:
-    """Exit 1 with the problems; 0 with none."""
-    serve("health.health", ["alice is lost"])
+    """Exit 1 with the problems; 0 with none, and with those of which only this clock speaks."""
+    late = Overdue(WorkerId("alice"), TaskId("task-001"), ["src/a"], "fix/a", NOW, "box", sure=True)
+    serve("health.health", Health([str(late)], [late.worker], [late], [], [], None))
     answer = cli("health", "--json")
-    assert (answer.exit, answer.data["problems"]) == (1, ["alice is lost"])
-    assert cli("health").err.startswith("alice is lost\n1 problem found\n")
-    serve("health.health", [])
+    assert (answer.exit, answer.data["problems"], answer.data["lost"]) == (1, [str(late)], ["alice"])
+    assert answer.data["overdue"][0]["lockedFiles"] == ["src/a"]
+    assert cli("health").err.startswith(f"{late}\n1 problem found\n")
+    unsure = late._replace(sure=False)
+    serve("health.health", Health([], [], [], [unsure], [], None))
+    answer = cli("health")
+    assert (answer.exit, answer.out) == (0, "nothing is overdue for sure\n")
+    assert "by this clock alone" in answer.err
+    serve("health.health", Health([], [], [], [], [], None))
     assert (cli("health").exit, cli("health").out) == (0, "all well\n")
 
 
 def test_gc(cli: Cli, serve: Serve) -> None:
     """What was tidied; with --dry-run, what would be."""
     done = Collected(
-        [TaskId("task-001")], [ClaimId("0" * 16)], ["src/a"], [], ["/shop/t"], [], ["fix/task-001"], []
+        [TaskId("task-001")],
+        [ClaimId("0" * 16)],
+        ["src/a"],
+        [],
+        ["/shop/t"],
+        [],
+        ["fix/task-001"],
+        [],
+        waits=["bob"],
     )
     run = serve("gc.gc", done)
     assert cli("gc").out.splitlines() == [
         "expired task-001: back in the queue",
         "unlocked src/a",
+        "ended the wait of bob, who gave no sign of life",
         "removed worktree /shop/t",
         "deleted branch fix/task-001 of the remote",
     ]

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitpw.cli.output import INVISIBLE, JOINERS, aligned, camel, left, plain, safe, span
+from gitpw.cli.output import INVISIBLE, JOINERS, aligned, camel, left, plain, remaining, safe, span
+from gitpw.domain.ids import TaskId, WorkerId
+from gitpw.domain.progress import Progress, Source
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -96,3 +98,29 @@ def test_a_fresh_lease_says_what_was_asked_for() -> None:
     """Not a minute less, because a second has passed."""
     assert left(NOW + timedelta(minutes=60, seconds=-1), NOW) == "1h00m left"
     assert left(NOW + timedelta(seconds=20), NOW) == "20s left"
+
+
+@pytest.mark.parametrize(
+    ("percent", "minutes", "source", "told"),
+    [
+        (40, 75, Source.SAID, "1h15m"),
+        (40, 12, Source.PACE, "12m (pace)"),
+        (0, 3, Source.TYPE, "3m (its type)"),
+        (0, 0, Source.ESTIMATE, "0s (estimate)"),
+        (40, 5, None, "5m"),
+        (40, None, None, ""),
+        (100, 0, Source.PACE, ""),
+        (100, 5, Source.SAID, "5m"),
+    ],
+)
+def test_what_is_left(percent: int, minutes: int | None, source: Source | None, told: str) -> None:
+    """With where that comes from, unless the worker said so; nothing of what is done."""
+    said = Progress(
+        task_id=TaskId("task-001"),
+        worker_id=WorkerId("ada"),
+        percent_complete=percent,
+        estimated_time_remaining=minutes,
+        eta_source=source,
+        last_updated=NOW,
+    )
+    assert remaining(said) == told

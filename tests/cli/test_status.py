@@ -14,7 +14,7 @@ from gitpw.domain.metrics import Metric, Sample
 from gitpw.domain.progress import Progress
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.services.status import Status
-from tests.cli.conftest import NOW, Cli, Serve, a_claim, a_lease
+from tests.cli.conftest import NOW, Cli, Serve, a_claim, a_lease, a_waiter
 
 EVIL = "Fix \x1b[31m[bold]auth[/bold]\u202e"
 
@@ -76,8 +76,8 @@ def test_status_as_data(cli: Cli, serve: Serve) -> None:
     run = serve("status.status", a_status())
     data = cli("status", "--json", "--offline").data
     assert list(data) == [
-        *("ok", "asOf", "workers", "tasks", "progress", "locks", "merges", "warnings", "blocked", "failed"),
-        *("ledger", "remote"),
+        *("ok", "asOf", "workers", "tasks", "progress", "locks", "waits", "merges", "warnings"),
+        *("blocked", "failed", "ledger", "remote"),
     ]
     assert data["asOf"] == "2026-03-01T11:58:30Z"
     assert data["merges"][0]["position"] == 1
@@ -102,6 +102,20 @@ def test_status_in_a_pipe_is_plain_text(cli: Cli, serve: Serve) -> None:
     assert "tasks: 4 pending, 1 claimed, 1 in progress, 1 completed" in lines
     assert lines[-3].split() == ["1", "task-003", "bob", "queued", "docs/task-003"]
     assert lines[-1] == "All workers operational"
+
+
+def test_status_shows_who_waits(cli: Cli, serve: Serve) -> None:
+    """With what for, and the place in line."""
+    task = {"verb": "claim", "locks": ()}
+    waits = [(a_waiter(), 1), (a_waiter(8, **task), 2), (a_waiter(9, task=TaskId("task-003"), **task), 1)]
+    serve("status.status", a_status(waits=waits))
+    (line,) = [line for line in cli("status").out.splitlines() if line.startswith("locks: ")]
+    assert line.split("; ")[1:] == [
+        "bob waits for src/auth (number 1)",
+        "bob waits for a task (number 2)",
+        "bob waits for task-003 (number 1)",
+    ]
+    assert [one["place"] for one in cli("status", "--json").data["waits"]] == [1, 2, 1]
 
 
 def test_warnings_take_the_place_of_the_verdict(cli: Cli, serve: Serve) -> None:

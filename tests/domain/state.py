@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from gitpw.domain.board import Board, Key, skills_key
+from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import LedgerId, OperationId, WorkerId, task_number
 from gitpw.domain.lock import Claim, Held, Mode
 from gitpw.domain.merge import RETURNED
@@ -26,10 +27,12 @@ from gitpw.domain.operation import (
     Take,
 )
 from gitpw.domain.progress import Progress
+from gitpw.domain.reasons import reasons
 from gitpw.domain.resource import Path, folded, overlap, resource
 from gitpw.domain.rulebook import apply
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import Task, TaskStatus
+from gitpw.domain.waiter import Waiter
 from gitpw.domain.worker import Worker, WorkerStatus
 
 if TYPE_CHECKING:
@@ -127,6 +130,14 @@ class State:
         outcome = self.do(request, worker, **about)
         assert isinstance(outcome, Refused), outcome
         return outcome
+
+    def why(self, worker: str = "ada", **about: Any) -> list[dict[str, str]]:
+        """Why each open task isn't to be had, where a claim finds nothing."""
+        operation, board = self.operation(Take(lease=HOUR), worker, **about), self.board
+        outcome = apply(board, operation)
+        assert isinstance(outcome, Refused)
+        assert (outcome.code, outcome.data) == ("nothing", {})
+        return [one.public() for one in reasons(board, operation, enlisted(board, operation))]
 
     def add(self, title: str = "work", *files: str, **about: Any) -> str:
         """Add one task, and give its id."""
@@ -272,7 +283,7 @@ def standing(cells: Dictionary) -> Iterator[str]:
         place = queue_of(tasks, task)
         if place is not None:
             number, chain = task_number(task.id), 999_999 - min(task.chain, 999_999)
-            turn = (str(task.priority), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
+            turn = (str(task.urgency), f"{chain:06d}", f"{number // 256:07d}", f"{number % 256:03d}")
             expected[*place, *turn] = task.id
         aside = task.parked or task.passed or task.reserved
         if aside and (place is None or place[0] in {"waiting", "blocked"}):
@@ -324,6 +335,28 @@ def chains(cells: Dictionary) -> Iterator[str]:
         after += [whole.chain] if whole is not None and is_open(whole) else []
         if task.chain != max(after, default=0):
             yield f"chains: {task.id} has {task.chain} instead of {max(after, default=0)}"
+
+
+def urgencies(cells: Dictionary) -> Iterator[str]:
+    """A task that hasn't landed is as urgent as the most urgent wanted task that waits for it, however far behind it."""
+    tasks = table(cells, "tasks", Task)
+    behind = {
+        task.id: {
+            *(one.id for one in tasks.values() if task.id in one.dependencies and is_open(one)),
+            *(name for name in (task.parent,) if name in tasks and is_open(tasks[name])),
+        }
+        for task in tasks.values()
+    }
+    for task in (task for task in tasks.values() if is_open(task)):
+        found, todo = set[str](), [task.id]
+        while todo:
+            new = behind[todo.pop()] - found
+            found |= new
+            todo += new
+        urgent = min((tasks[name].priority for name in found), default=5)
+        right = min(task.priority, urgent) if urgent <= 2 else task.priority
+        if task.urgency != right:
+            yield f"urgencies: {task.id} has {task.urgency} instead of {right}"
 
 
 def indexes(cells: Dictionary) -> Iterator[str]:
@@ -413,4 +446,24 @@ def remembered(cells: Dictionary) -> Iterator[str]:
         yield f"remembered: {board.counter} was {board.at_counter(board.counter)}, not {board.meta.operation}"
 
 
-RULES = (exclusion, whole, queue, counts, standing, chains, indexes, filed, wholes, remembered)
+def queued_up(cells: Dictionary) -> Iterator[str]:
+    """Each wait is filed by its ticket, which is the counter of an operation that was."""
+    for name, waiter in table(cells, "waits", Waiter).items():
+        if int(name) != waiter.ticket or not 0 < waiter.ticket <= Board(cells).counter:
+            yield f"queued_up: {waiter.worker} has ticket {waiter.ticket}, filed as {name}"
+
+
+RULES = (
+    exclusion,
+    whole,
+    queue,
+    counts,
+    standing,
+    chains,
+    urgencies,
+    indexes,
+    filed,
+    wholes,
+    remembered,
+    queued_up,
+)

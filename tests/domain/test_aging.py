@@ -80,8 +80,7 @@ def elder(state: State, *files: str, **about: int) -> TaskId:
 
 def told(state: State, worker: str = "ada", **about: float) -> dict[str, tuple[str, str]]:
     """Why each task isn't to be had."""
-    refused = state.refused(Take(lease=HOUR), worker, **about)
-    return {one["taskId"]: (one["code"], one["reason"]) for one in refused.data["reasons"]}
+    return {one["taskId"]: (one["code"], one["reason"]) for one in state.why(worker, **about)}
 
 
 def test_files_are_kept_for_an_elder() -> None:
@@ -153,6 +152,20 @@ def test_nothing_is_kept_for_ever() -> None:
     assert grab(state, "ada", minutes=late) == small
     assert (state.task(name).reserved, state.task(name).passed) == (None, 0)
     assert problems(state.cells) == []
+
+
+def test_whose_time_is_over_does_not_go_before_a_younger_elder() -> None:
+    """Having been an elder earlier is no rank: only who sits before another goes before it."""
+    state = State()
+    late = PATIENCE.total_seconds() / 60 + 1
+    old, young = elder(state, "x", "b"), elder(state, "y", "b")
+    state.done(Unlock(resources=("x",)), "dora")
+    board = state.board
+    fresh = Reservation(since=board.counter, at=NOON + PATIENCE)
+    board.put_task(state.task(young).but(reserved=fresh))
+    state.accept(board)
+    assert told(state, minutes=late)[old][1].startswith(f"b is kept for {young}")
+    assert grab(state, "ada", minutes=1) == old
 
 
 def test_a_reservation_from_a_wrong_clock_counts_for_nothing() -> None:
@@ -253,7 +266,7 @@ class Rush(RuleBasedStateMachine):
             chosen = tasks[outcome.tasks[0]]
             assert chosen.id == best_by_scan(before, operation, request)
             elders = elders_by_scan(board, tasks, operation)
-            assert not any(goes_first(before, one, chosen) for one in elders)
+            assert not any(goes_first(before, one, chosen, elders) for one in elders)
             free = best_by_scan(before, operation, request, keep=False)
             event("files were kept" if elders else "nothing was kept")
             if free != chosen.id:

@@ -115,7 +115,16 @@ def test_one_task_as_json() -> None:
         ("t.jsonl", '{"title": "a"}\n\n{"title": "b"', 3, "expecting", 2),
         ("t.jsonl", '{"title": "a"}\n{"title": "b", "type": "nope"}', 2, "type won't do", 6),
         ("t.jsonl", '{"title": "a"}\n{"title": "b", "key": ""}', 2, "key must not be empty", 6),
-        ("t.jsonl", '{"title": "\\ud800"}', 1, "", 6),
+        ("t.jsonl", '{"title": "\\ud800"}', 1, "half a character", 6),
+        (
+            "t.json",
+            '[{"title": "a"},\n{"title": "b",\n"priority": 1,\n"title": "c"}]',
+            4,
+            "title is said twice",
+            6,
+        ),
+        ("t.jsonl", '{"title": "a"}\n{"title": "b", "title": "c"}', 2, "title is said twice", 6),
+        ("t.toml", "[[task]]\ntitle = " + "[" * 5000 + "]" * 5000, 2, "nested too deeply", 2),
     ],
 )
 def test_wrong(name: str, text: str, line: int, what: str, exit_: int) -> None:
@@ -125,6 +134,13 @@ def test_wrong(name: str, text: str, line: int, what: str, exit_: int) -> None:
     assert caught.value.message.startswith(f"{name}:{line}: ")
     assert what in caught.value.message
     assert caught.value.exit == exit_
+
+
+def test_texts_that_look_like_heads() -> None:
+    """The line of a task is right among thousands with such a text: each is looked at once."""
+    one = '[[task]]\ntitle = "x"\ndescription = """\n[[task]]\n"""\n'
+    entries = read("t.toml", one * 3000)
+    assert [entry.line for entry in entries] == list(range(1, 15_000, 5))
 
 
 def test_a_near_key_is_suggested() -> None:

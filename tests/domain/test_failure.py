@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from gitpw.domain.failure import PAUSES
+from gitpw.domain.failure import PAUSES, kind_of
 from gitpw.domain.ids import TaskId
-from gitpw.domain.operation import Expire, Fail, Refused, Retry, Take
+from gitpw.domain.operation import Expire, Fail, Retry, Take
 from gitpw.domain.task import FailureKind, TaskStatus
 from tests.domain.state import HOUR, NOON, State, problems
 
@@ -23,9 +23,7 @@ def stumble(state: State, minutes: float, kind: FailureKind = FailureKind.TIMEOU
 
 def reason(state: State, minutes: float) -> tuple[str, str]:
     """Why the task isn't to be had."""
-    refused = state.do(Take(lease=HOUR), "bob", minutes=minutes)
-    assert isinstance(refused, Refused)
-    (told,) = refused.data["reasons"]
+    (told,) = state.why("bob", minutes=minutes)
     return told["code"], told["reason"]
 
 
@@ -114,3 +112,21 @@ def test_lost_workers_count() -> None:
     assert (task.status, task.failure_kind) == (TaskStatus.FAILED, FailureKind.LOST_WORKER)
     assert "last was lost" in str(task.failure)
     assert problems(state.cells) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("timeout", FailureKind.TIMEOUT),
+        ("Test failure: 3 of 7 are red", FailureKind.TEST_FAILURE),
+        ("merge_conflict", FailureKind.MERGE_CONFLICT),
+        (" lost-worker ", FailureKind.LOST_WORKER),
+        ("the tests are red", FailureKind.OTHER),
+        ("timeouts are too short", FailureKind.OTHER),
+        ("", FailureKind.OTHER),
+        (": timeout", FailureKind.OTHER),
+    ],
+)
+def test_a_reason_that_names_its_kind(reason: str, kind: FailureKind) -> None:
+    """Alone or before a colon; what merely mentions it is no such."""
+    assert kind_of(reason) is kind

@@ -309,7 +309,7 @@ def test_blocked(end: str) -> None:
     assert {name: one.name for name, one in blockers(state.board).items()} == dict.fromkeys(
         (TWO, THREE, FOUR, TaskId("task-005")), ONE
     )
-    told = {one["taskId"]: one for one in state.refused(Take(lease=HOUR), "zoe").data["reasons"]}
+    told = {one["taskId"]: one for one in state.why("zoe")}
     assert {told[name]["code"] for name in (TWO, THREE, FOUR)} == {"blocked"}
     word = "failed" if end == "fail" else "cancelled"
     assert told[THREE]["reason"] == f"waits for task-002 (pending), blocked by task-001 ({word})"
@@ -317,3 +317,13 @@ def test_blocked(end: str) -> None:
     assert blockers(state.board) == {}
     assert state.take("ada").task == ONE
     assert problems(state.cells) == []
+
+
+@pytest.mark.parametrize("title", [" ", "\t\n", "\u2003"])
+def test_a_title_that_nobody_sees(title: str) -> None:
+    """It is refused, at add, in an import and at edit."""
+    state = State()
+    state.add("work")
+    assert "title is blank" in state.refused(Add(tasks=(NewTask(title="a"), NewTask(title=title)))).message
+    assert state.refused(Add(tasks=(NewTask(title="a"), NewTask(title=title)))).data == {"entry": 1}
+    assert "title is blank" in state.refused(Edit(task=ONE, title=title)).message

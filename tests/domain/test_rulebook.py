@@ -16,6 +16,7 @@ from gitpw.domain.operation import (
     REMEMBERED,
     Add,
     Begin,
+    Call,
     Cancel,
     Complete,
     Done,
@@ -24,6 +25,7 @@ from gitpw.domain.operation import (
     Fail,
     Land,
     Landing,
+    Leave,
     Lock,
     Mine,
     Moved,
@@ -45,12 +47,14 @@ from gitpw.domain.operation import (
     Take,
     Unlock,
     Unregister,
+    Wait,
 )
 from gitpw.domain.record import Record
 from gitpw.domain.rulebook import LEAP, RULES
 from gitpw.domain.settings import Settings
 from gitpw.domain.task import FailureKind
-from tests.domain.scan import best_by_scan, over
+from gitpw.domain.waiter import Waiter
+from tests.domain.scan import best_by_scan, is_free, line_by_scan, over, stands_before
 from tests.domain.state import LEDGER, State, problems, table
 
 WORKERS = ("ada", "bob", "cy")
@@ -175,7 +179,30 @@ class Ledgers(RuleBasedStateMachine):
             self.past.append((operation, outcome))
         self.check_ends(Board(before), operation)
         self.check_grant(operation, outcome)
+        self.check_turn(before, operation, outcome)
         return outcome
+
+    def check_turn(self, before: Any, operation: Operation, outcome: Outcome) -> None:
+        """Whoever is granted something new has overtaken nobody who waits for it, and waits no more."""
+        request = operation.request
+        if not isinstance(outcome, Done) or not outcome.changed or not isinstance(request, Take | Lock):
+            return
+        task, wanted = None, list(request.locks)
+        into = request.into if isinstance(request, Lock) else outcome.claim
+        if isinstance(request, Take) and outcome.claim not in table(before, "claims", Claim):
+            task = outcome.tasks[0]
+            mode = Mode.SHARED if request.shared else Mode.EXCLUSIVE
+            wanted += [Held(resource=file, mode=mode) for file in self.state.task(task).files]
+        waits = table(before, "waits", Waiter)
+        own = waits.get(f"{request.waiting or 0:012d}")
+        mine = own is not None and (own.worker, own.place) == (
+            operation.author.worker,
+            operation.author.place,
+        )
+        for one in line_by_scan(before, operation, request.waiting if mine else None):
+            assert not stands_before(before, one, operation, wanted, task, into), f"{one} was overtaken"
+        if own is not None and mine:
+            assert self.state.board.waiter(own.ticket) is None
 
     def check_grant(self, operation: Operation, outcome: Outcome) -> None:
         """A new grant's token is larger than any before, and its claim has all that was asked for."""
@@ -348,6 +375,73 @@ class Ledgers(RuleBasedStateMachine):
         mine = self.some_grant(grant)
         outcome = self.ask(Lock(locks=wanted, lease=3600, into=mine.claim), mine.worker, host)
         assert mine.claim in self.living or isinstance(outcome, Refused)
+
+    # waiting
+
+    @rule(
+        worker=workers,
+        host=hosts,
+        place=places,
+        wanted=wishes,
+        task=st.none() | numbers,
+        how=st.tuples(st.sampled_from([30, 300, 9_000]), st.sampled_from(["lock", "lock", "claim", "any"])),
+    )
+    def stand_in_line(
+        self,
+        worker: str,
+        host: str,
+        place: str,
+        wanted: tuple[Held, ...],
+        task: int | None,
+        how: tuple[int, str],
+    ) -> None:
+        """A worker begins to wait for locks, for a task or for any task."""
+        seconds, verb = how
+        want: Take | Lock = Lock(locks=wanted, lease=3600)
+        if verb != "lock":
+            name = self.some_task(task or 0) if verb == "claim" else None
+            want = Take(task=name, locks=wanted[1:], lease=3600)
+        before = self.state.board.counter
+        outcome = self.ask(Wait(want=want, seconds=seconds), worker, host, place)
+        if isinstance(outcome, Done):
+            made = self.state.board.waiter(before + 1)
+            assert made is not None
+            assert (made.worker, made.place, made.locks, made.task) == (worker, place, want.locks, made.task)
+
+    @precondition(lambda self: any(self.state.board.waiters()))
+    @rule(number=numbers, host=hosts)
+    def take_turn(self, number: int, host: str) -> None:
+        """One who waits tries whether it is granted now, and is if it is first and all is free."""
+        waiters = list(self.state.board.waiters())
+        one = waiters[number % len(waiters)]
+        before = self.state.cells
+        if one.verb == "claim":
+            request = Take(task=one.task, locks=one.locks, lease=3600, waiting=one.ticket)
+            self.ask(request, one.worker, host, one.place)
+            return
+        outcome = self.ask(Lock(locks=one.locks, lease=3600, waiting=one.ticket), one.worker, host, one.place)
+        operation = self.state.last
+        assert operation is not None
+        line = line_by_scan(before, operation, one.ticket)
+        first = not any(stands_before(before, other, operation, one.locks) for other in line)
+        wanted = [(lock.resource, lock.mode) for lock in one.locks]
+        free = is_free(Board(before), before, operation, wanted)
+        assert isinstance(outcome, Done) or not (first and free)
+
+    @precondition(lambda self: any(self.state.board.waiters()))
+    @rule(number=numbers, worker=workers, host=hosts, what=st.sampled_from(["call", "answer", "leave"]))
+    def signs(self, number: int, worker: str, host: str, what: str) -> None:
+        """Somebody asks for a sign of life, one is given, or somebody waits no more."""
+        waiters = list(self.state.board.waiters())
+        one = waiters[number % len(waiters)]
+        if what == "call":
+            self.ask(Call(tickets=(one.ticket,)), worker, host)
+        elif what == "leave":
+            outcome = self.ask(Leave(tickets=(one.ticket,)), worker, host)
+            assert isinstance(outcome, Refused) is (worker != one.worker and host != one.host)
+        else:
+            want = Lock(locks=one.locks or (Held(resource="a", mode=Mode.SHARED),), lease=60)
+            self.ask(Wait(want=want, seconds=60, ticket=one.ticket), one.worker, host, one.place)
 
     @rule(
         worker=workers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitpw.domain.grant import enlisted
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import (
     Add,
@@ -42,9 +43,7 @@ def land(state: State, task: str) -> None:
 
 def told(state: State, worker: str = "ada") -> dict[str, str]:
     """Why each open task isn't to be had, by task."""
-    refused = state.refused(Take(lease=HOUR), worker)
-    assert refused.code == "nothing"
-    return {reason["taskId"]: reason["code"] for reason in refused.data["reasons"]}
+    return {reason["taskId"]: reason["code"] for reason in state.why(worker)}
 
 
 def test_a_claim_is_whole() -> None:
@@ -71,7 +70,7 @@ def test_a_claim_is_whole() -> None:
 def test_no_tasks() -> None:
     """Where there is no task, the answer says how one is made."""
     refused = State().refused(Take(lease=HOUR))
-    assert (refused.code, refused.data) == ("nothing", {"reasons": []})
+    assert (refused.code, State().why()) == ("nothing", [])
     assert "git pw task add" in (refused.hint or "")
 
 
@@ -86,6 +85,47 @@ def test_order_is_priority_then_chain_then_age() -> None:
     state.add(priority=3, after=(key,), estimate=5)
     state.add(priority=2, after=(old, key), estimate=0)
     assert [best(state) for _ in range(4)] == [urgent, key, old, low]
+
+
+def test_what_an_urgent_task_waits_for_is_as_urgent() -> None:
+    """However far before it; what is merely usual pulls nothing. It ends with whatever waits."""
+    state = State()
+    state.room("ada", 9)
+    first = state.add(priority=4)
+    second = state.add(priority=5, after=(first,))
+    urgent = state.add(priority=1, after=(second,))
+    usual = state.add(priority=4)
+    state.add(priority=3, after=(usual,))
+    other = state.add(priority=2)
+    assert [state.task(name).urgency for name in (first, second, usual)] == [1, 1, 4]
+    assert state.task(first).public()["priority"] == 4
+    operation, board = state.operation(Take(lease=HOUR)), state.board
+    why = {
+        one.task: one.reason
+        for one in reasons(board, operation, enlisted(board, operation), state.task(first))
+    }
+    assert (
+        why[TaskId(other)] == f"ready, but {first} is more urgent (what waits for it has priority 1 before 2)"
+    )
+    assert best(state) == first
+    state.done(Release(task=TaskId(first)))
+    state.done(Edit(task=TaskId(urgent), priority=3))
+    assert [state.task(name).urgency for name in (first, second)] == [4, 5]
+    state.done(Edit(task=TaskId(urgent), priority=1))
+    state.done(Cancel(task=TaskId(urgent)))
+    assert best(state) == other
+    assert problems(state.cells) == []
+
+
+def test_parts_of_an_urgent_whole_are_urgent() -> None:
+    """Those that it has, and those that it gets."""
+    state = State()
+    whole = state.add(priority=4)
+    part = state.add(priority=5, parent=whole)
+    state.done(Edit(task=TaskId(whole), priority=1))
+    late = state.add(priority=5, parent=whole)
+    assert [state.task(name).urgency for name in (part, late)] == [1, 1]
+    assert problems(state.cells) == []
 
 
 def test_longest_chain_counts_all_that_follows() -> None:
@@ -133,7 +173,7 @@ def test_dead_dependency_is_a_reason(end: type) -> None:
     else:
         state.done(Cancel(task=TaskId(first)))
     status = "failed" if end is Fail else "cancelled"
-    reason = state.refused(Take(lease=HOUR), "bob").data["reasons"][0]
+    reason = state.why("bob")[0]
     assert reason == {"taskId": second, "code": "blocked", "reason": f"waits for {first} ({status})"}
 
 
@@ -387,6 +427,26 @@ def test_reasons_name_everything() -> None:
     worker = state.board.worker(WorkerId("ada"))
     assert worker is not None
     assert (free, "later") in [(one.task, one.code) for one in reasons(state.board, operation, worker)]
+
+
+def test_a_held_folder_is_named_for_each_file() -> None:
+    """What lies under a held folder, or matches a held glob, is told with its own name; what lies beside it is free."""
+    state = State()
+    inside = [state.add("in", f"src/{name}.py") for name in "ab"] + [
+        state.add("in", "src"),
+        state.add("glob", "docs/a.md"),
+    ]
+    state.done(Lock(locks=locks("docs/*.md", "src"), lease=HOUR), "bob")
+    why = {one["taskId"]: one["reason"] for one in state.why()}
+    ends = "is held by bob until 2026-03-02T13:00:00Z"
+    assert [why[name] for name in inside] == [
+        f"src/a.py (locked as src) {ends}",
+        f"src/b.py (locked as src) {ends}",
+        f"src {ends}",
+        f"docs/a.md (locked as docs/*.md) {ends}",
+    ]
+    beside = state.add("beside", "srcs/a.py")
+    assert best(state) == beside
 
 
 def test_extra_locks_of_a_claim() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.cli import pw
 from tests.support.git import clone, make_upstream
 from tests.support.servers import HttpServer
+from tests.support.waiting import waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +29,17 @@ class Counted:
         self.server, self.name, self.work = server, name, work
 
     def asked(self, *words: str) -> list[tuple[str, str]]:
-        """The requests, method and path within the repository, that one command makes."""
-        before = len(self.server.requests(self.name))
+        """The requests that one command makes."""
+        before = self.so_far()
         pw(*words, cwd=self.work, check=0)
+        return self.since(before)
+
+    def so_far(self) -> int:
+        """How many requests there were."""
+        return len(self.server.requests(self.name))
+
+    def since(self, before: int) -> list[tuple[str, str]]:
+        """The later ones, method and path within the repository."""
         made = self.server.requests(self.name)[before:]
         return [(method, path.removeprefix(f"/{self.name}/")) for method, path in made]
 
@@ -59,6 +69,7 @@ def test_all_writes_are_one_push_and_no_fetch(counted: Counted) -> None:
     assert counted.asked("lock", "README.md") == PUSH
     counted.asked("claim", "task-001")
     assert counted.asked("progress", "--step", "1/2", "reading") == PUSH
+    assert counted.asked("progress", "--percent", "60") == []
     assert counted.asked("heartbeat") == PUSH
     assert counted.asked("complete", "task-001") == PUSH
 
@@ -68,3 +79,27 @@ def test_a_look_is_one_fetch(counted: Counted) -> None:
     asked = counted.asked("locks")
     assert not [path for _, path in asked if "receive-pack" in path]
     assert [method for method, _ in asked].count("GET") == 1
+
+
+def test_a_wait_for_this_machine_asks_nobody(counted: Counted) -> None:
+    """What is held on the same machine is waited for without a request, and then costs one push; as does the place."""
+    pw("lock", "README.md", cwd=counted.work, env={"GITPW_WORKER": "ada"}, check=0)
+    with waiting("lock", "README.md", "--wait", cwd=counted.work, worker="bob") as bob:
+        before = counted.so_far()
+        time.sleep(4)  # longer than two pauses between questions would be
+        assert counted.since(before) == []
+        pw("unlock", "README.md", cwd=counted.work, env={"GITPW_WORKER": "ada"}, check=0)
+        bob.end()
+        assert counted.since(before) == [*PUSH, *PUSH]
+
+
+def test_a_wait_for_others_only_asks_where_the_ledger_stands(counted: Counted, tmp_path: Path) -> None:
+    """What is held elsewhere is asked for now and then, by looks at the refs; nothing is pushed meanwhile."""
+    other = clone(counted.server.url(counted.name), tmp_path / "other")
+    pw("lock", "README.md", cwd=other, env={"GITPW_WORKER": "ada"}, check=0)
+    with waiting("lock", "README.md", "--wait", cwd=counted.work, worker="bob"):
+        before = counted.so_far()
+        time.sleep(6)  # what is looked at goes on by itself
+        made = counted.since(before)
+    assert 1 <= sum(method == "GET" for method, _ in made) <= 5
+    assert not [path for _, path in made if "receive-pack" in path]

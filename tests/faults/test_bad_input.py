@@ -102,6 +102,8 @@ WORDS = (
     Case(("progress", "--step", "7/3"), 6, ""),
     Case(("progress", "--step", "many"), 2, "many"),
     Case(("progress", "--percent", "101"), 6, "101"),
+    Case(("progress", "--eta", "1000001"), 6, "not within 0 and 1000000"),
+    Case(("progress", "--eta", "9" * 30), 6, "not within 0 and 1000000"),
     Case(("fail",), 2, "--reason"),
     Case(("log", "--since", "yesterday"), 2, "yesterday"),
     Case(("--as", "Bad Name", "claim"), 6, "Bad Name"),

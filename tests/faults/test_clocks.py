@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,99 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Served
-from tests.race.runner import Herd, Run, gathered
+from tests.faults.clocks import FAR, HERE, THERE, Worker
+from tests.race.runner import Herd
 from tests.support.git import clone, git, make_upstream, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.support.cli import Result
-    from tests.support.git import Result as Answer
 
 pytestmark = pytest.mark.fault
-
-PLACES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
-HERE, THERE, FAR = "desk", "attic", "moon"
-"""Three hosts."""
-
-
-def library() -> Path | None:
-    """The library that tells a process another time."""
-    found = [
-        file
-        for folder in PLACES
-        for pattern in ("faketime/libfaketime.so.1", "*/faketime/libfaketime.so.1")
-        for file in Path(folder).glob(pattern)
-    ]
-    return found[0] if found else None
-
-
-def require_faketime() -> Path:
-    """The library; without it the test is skipped, and in CI it fails."""
-    found = library()
-    if found is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "libfaketime is missing (Debian: libfaketime)"
-        )
-    return found
-
-
-@pytest.fixture(scope="session")
-def timeless() -> Iterator[Herd]:
-    """Starts git-pw processes that look anew at each call what time they are told."""
-    with gathered(LD_PRELOAD=str(require_faketime()), FAKETIME_NO_CACHE="1", FAKETIME="+0m") as started:
-        yield started
-    for left in Path("/dev/shm").glob("*faketime_s*_*"):  # whoever execs or is killed forgets to take it away
-        if not Path("/proc", left.name.rpartition("_")[2]).exists():
-            left.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Worker:
-    """Somebody with a clone, on a host."""
-
-    name: str
-    host: str
-    work: Path
-    herd: Herd
-
-    def env(self, minutes: int) -> dict[str, str | None]:
-        """Their environment, with a clock that is so many minutes ahead."""
-        return {
-            "FAKETIME": f"{minutes:+}m",
-            "FAKETIME_NO_CACHE": "1",
-            "GITPW_HOST": self.host,
-            "GITPW_WORKER": self.name,
-            "LD_PRELOAD": str(library()),
-        }
-
-    def at(self, minutes: int, *words: str, check: int | None = 0, cwd: Path | None = None) -> Result:
-        """Run git-pw so many minutes from now."""
-        (answer,) = self.herd.run(Run(words, cwd or self.work, self.env(minutes)))
-        assert check is None or answer.exit == check, f"expected exit {check}\n{answer}"
-        return answer
-
-    def git(self, minutes: int, *words: str, cwd: Path) -> Answer:
-        """Run git, which runs the hooks, so many minutes from now."""
-        return run(["git", *words], cwd, {**self.env(minutes), "GITPW_WORKER": None}, check=False)
-
-
-@pytest.fixture
-def hire(timeless: Herd, tmp_path: Path) -> Callable[..., Worker]:
-    """Makes workers with a clone each; the first one makes the ledger and a task."""
-    bare = make_upstream(tmp_path / "up.git")
-
-    def hired(name: str, host: str = HERE) -> Worker:
-        worker = Worker(name, host, clone(bare, tmp_path / name), timeless)
-        if name == "alice":
-            worker.at(0, "init", "--no-hooks")
-            git("add", ".gitpw.toml", cwd=worker.work)
-            git("commit", "-qm", "Name the ledger", cwd=worker.work)
-            git("push", "-q", "origin", "main", cwd=worker.work)
-            worker.at(0, "task", "add", "Check passwords", "--file", "src/auth")
-        return worker
-
-    return hired
 
 
 def expiry(answer: Result) -> datetime:

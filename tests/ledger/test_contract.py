@@ -174,6 +174,38 @@ def test_no_change_is_no_commit(arena: Arena) -> None:
     assert client.open() == []
 
 
+@quick
+def test_another_state_leaves_another_trace(arena: Arena) -> None:
+    """The trace of the last known state stays as long as that does, and differs for each write and each fetch of one."""
+    client = arena.begun()
+    seen = [client.store.trace()]
+    assert not client.ledger.wait_for_change(seen[0], 0)
+    client.done(new_task("one"))
+    seen.append(client.store.trace())
+    arena.client(worker="bob").done(new_task("two"))
+    client.ledger.fresh()
+    seen.append(client.store.trace())
+    client.ledger.fresh()
+    assert client.store.trace() == seen[-1]
+    assert len(set(seen)) == 3
+    assert client.ledger.wait_for_change(seen[0], 60)
+
+
+@quick
+def test_tables_that_are_the_same(arena: Arena) -> None:
+    """Two states can be compared by some of their tables alone."""
+    client = arena.begun()
+    tips = [client.store.tip()]
+    client.done(new_task("one"))
+    tips.append(client.store.tip())
+    client.done(Register(id=WorkerId("ada"), name="Ada"))
+    tips.append(client.store.tip())
+    first, second, third = (tip or "" for tip in tips)
+    assert client.store.same(second, third, ("tasks", "ready", "paths"))
+    assert not client.store.same(second, third, ("tasks", "workers"))
+    assert not client.store.same(first, third, ("ready",))
+
+
 def test_history(arena: Arena) -> None:
     """Each granted operation is in the history once, newest first, with what was asked and answered."""
     client = arena.begun()

@@ -58,7 +58,11 @@ class Desk:
         self.ledger = Ledger(self.store, Journal(folder / "journal"), lambda: NOON)
         self.told: list[str] = []
         self.ctx: Any = SimpleNamespace(
-            ledger=self.ledger, tell=self.told.append, clock=SimpleNamespace(now=lambda: NOON)
+            ledger=self.ledger,
+            tell=self.told.append,
+            clock=SimpleNamespace(now=lambda: NOON),
+            me=SimpleNamespace(host="desk"),
+            remote=None,
         )
         self.do(Begin(ledger=LedgerId("0" * 20)))
 

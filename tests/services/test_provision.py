@@ -69,8 +69,8 @@ def context(fake: Fake, files: int = 3) -> Any:
     return SimpleNamespace(
         provision=fake,
         worktrees=SimpleNamespace(files=lambda _path: files),
-        policy=Policy(merge=Merging(base="main")),
-        rules=SimpleNamespace(policy=lambda: rules(fake.listed)),
+        policy=Policy(),
+        rules=SimpleNamespace(policy=lambda: rules(fake.listed), base=lambda: "main"),
         remote=None,
         dry_run=False,
         tell=lambda _: None,

@@ -128,6 +128,10 @@ def _mended(visit: Visit, error: ConfigError) -> Iterator[Finding]:
         for line in missing:
             hint = "do it again if it still matters"
             yield Finding("ledger", Level.WARN, f"gone with the old ledger: {line}", hint)
+    elif broken == "forged" and ctx.ledger.known():
+        where = ctx.ledger.put_back()
+        message = f"{error.message}: the last verified state is back, the other one is kept as refs/pw/forged/{where[:10]}…"
+        yield Finding("ledger", Level.WARN, message, "find out who could push that", fixed=True)
     elif broken in {"vanished", "rewound", "broken"} and ctx.ledger.known():
         counter = ctx.ledger.restore(ctx.me, error.message).board.counter
         yield Finding("ledger", Level.WARN, f"{error.message}: restored, now at {counter}", fixed=True)
