@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from gitpw.cli.output import aligned, padded, plain, safe, span, streamed
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from gitpw.errors import PwError
     from gitpw.services.life import Lapse
     from gitpw.services.ports import Context
+
+BATCH = 500
+"""Lines that are written at once."""
 
 PLAIN = {"dumb", "unknown"}
 """Values of $TERM that promise nothing."""
@@ -285,9 +289,10 @@ class Session:
         self.flush()
 
     def _lines(self, lines: Iterable[str]) -> None:
+        told = iter(lines)
         with _reading():
-            for line in lines:
-                _write(sys.stdout, f"{safe(line)}\n")
+            while batch := [f"{safe(line)}\n" for line in islice(told, BATCH)]:
+                _write(sys.stdout, "".join(batch))
 
 
 def _write(stream: TextIO | None, text: str) -> None:

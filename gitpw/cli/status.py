@@ -9,6 +9,7 @@ from gitpw.cli.commands import command, option
 from gitpw.cli.dashboard import Dashboard, dashboard, lines
 from gitpw.cli.graph import blocked
 from gitpw.cli.output import aligned
+from gitpw.errors import UsageError
 
 if TYPE_CHECKING:
     from gitpw.cli.session import Session
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
     from gitpw.services.status import Status
 
 
-@command("status", "git pw status", "git pw status --json", "git pw status --offline")
+@command(
+    "status",
+    "git pw status",
+    "git pw status --json",
+    "git pw status --offline",
+    "git pw status --prometheus > /var/lib/node_exporter/gitpw.prom",
+)
 @option("--offline", is_flag=True, help="Ask nobody: show what is known here.")
-def status(session: Session, offline: bool) -> None:
+@option("--prometheus", is_flag=True, help="As numbers for monitoring, in Prometheus' text format.")
+def status(session: Session, offline: bool, prometheus: bool) -> None:
     """Show who does what, and what needs a look.
 
     Workers, tasks, progress, locks, the merge queue and warnings.
     """
+    if prometheus:
+        _measure(session, offline=offline)
+        return
     from gitpw.services.status import status as run
 
     context = session.open()
@@ -37,6 +48,16 @@ def status(session: Session, offline: bool) -> None:
         draw_dashboard(console(colour=session.colour), board)
     else:
         session.answer({}, *_lines(board))
+
+
+def _measure(session: Session, *, offline: bool) -> None:
+    """The numbers; they are a format of their own, which JSON is not."""
+    if session.json:
+        raise UsageError("--prometheus is a format of its own", hint="leave --json away")
+    from gitpw.domain.metrics import exposition
+    from gitpw.services.metrics import metrics
+
+    session.text(exposition(metrics(session.open(), offline=offline)))
 
 
 def _data(found: Status) -> dict[str, object]:

@@ -15,27 +15,35 @@ from gitpw.domain.operation import (
     Begin,
     Call,
     Done,
+    Drop,
     Edit,
+    Expire,
     Fail,
+    First,
     Frozen,
     Intend,
     Land,
     Leave,
     Lock,
     Merging,
+    Moved,
     Operation,
     Register,
     Renew,
     Report,
+    Requeue,
     Restore,
+    Resume,
     SendBack,
     Signing,
     Split,
     Stop,
+    Suspect,
     Unlock,
     Unregister,
     Wait,
     Warn,
+    Withdraw,
 )
 
 OPERATION, OUTCOME, COUNTER = "Pw-Operation: ", "Pw-Outcome: ", "Pw-Counter: "
@@ -101,6 +109,11 @@ def _added(_board: Board, request: Add, outcome: Done) -> str:
     )
 
 
+def _locked(_board: Board, request: Lock, _outcome: Done) -> str:
+    why = f": {request.reason}" if request.reason else ""
+    return f"lock {', '.join(held.resource for held in request.locks)}{why}"
+
+
 def _unlocked(_board: Board, request: Unlock, outcome: Done) -> str:
     return f"unlock {', '.join(outcome.detail.get('files', ()))}{f' by force: {request.reason}' if request.force else ''}"
 
@@ -162,21 +175,46 @@ def _paused(_board: Board, request: Stop, _outcome: Done) -> str:
     return f"pause merging{which}{': ' + request.reason if request.reason else ''}"
 
 
+def _dropped(board: Board, request: Drop, _outcome: Done) -> str:
+    why = f": {request.reason}" if request.reason else ""
+    return f"take {_named(board, request.task)} out of the merge queue{why}"
+
+
+def _expired(board: Board, _request: Expire, outcome: Done) -> str:
+    files = [name for name in outcome.detail.get("files", ()) if isinstance(name, str)]
+    what = [_named(board, task) for task in outcome.tasks] or files or ["old records"]
+    more = f" and {len(what) - 3} more" if len(what) > 3 else ""  # noqa: PLR2004 - fit on a line
+    return f"return what overdue claims held: {', '.join(what[:3])}{more}"
+
+
+def _suspected(_board: Board, _request: Suspect, outcome: Done) -> str:
+    number = len(outcome.detail.get("suspected", ()))
+    return f"note that {number} {'lease looks' if number == 1 else 'leases look'} overdue"
+
+
 _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     Add: _added,
     Begin: lambda *_: "begin the ledger",
     Call: lambda *_: "ask whether those ahead still wait",
+    Drop: _dropped,
     Edit: lambda board, request, _: f"edit {_named(board, request.task)}",
+    Expire: _expired,
     Fail: lambda board, request, _: f"fail {_named(board, request.task)}: {request.reason}",
+    First: lambda board, request, _: f"put {_named(board, request.task)} first in the merge queue",
     Frozen: lambda _board, request, _: f"freeze: the base branch is red at {request.commit[:12]}",
     Intend: lambda _board, request, outcome: f"landing {', '.join(outcome.tasks)} as {request.commit[:12]}",
     Land: _land,
     Leave: lambda *_: "wait no more",
-    Lock: lambda _board, request, _: f"lock {', '.join(held.resource for held in request.locks)}",
+    Lock: _locked,
     Merging: _merging,
+    Moved: lambda _board, request, _: (
+        "keep the ledger on this machine after all" if request.back else "move the ledger to a remote"
+    ),
     Register: _registered,
     Renew: _renewed,
     Report: _reported,
+    Requeue: lambda board, request, _: f"put {_named(board, request.task)} back into the merge queue",
+    Resume: lambda *_: "go on merging",
     Restore: lambda *_: "restore the ledger",
     Split: lambda board, request, outcome: (
         f"split {_named(board, request.task)} into {', '.join(outcome.tasks)}"
@@ -184,10 +222,14 @@ _TELLERS: Mapping[type, Callable[[Board, Any, Done], str]] = {
     SendBack: _sent_back,
     Signing: lambda _board, request, _: "sign operations" if request.on else "no longer sign operations",
     Stop: _paused,
+    Suspect: _suspected,
     Unlock: _unlocked,
     Unregister: lambda _board, request, _: f"unregister {request.id}",
     Wait: _waits,
     Warn: _warned,
+    Withdraw: lambda _board, request, outcome: (
+        f"withdraw the landing of {', '.join(outcome.tasks)} as {request.commit[:12]}"
+    ),
 }
 
 

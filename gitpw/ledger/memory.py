@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gitpw.domain.board import Cells, Key
+from gitpw.domain.trail import Event
+from gitpw.ledger.chronicle import Step
 from gitpw.ledger.commits import Entry, read
+from gitpw.ledger.events import event
 from gitpw.ledger.store import Move, Sign, Swap
 
 
@@ -39,6 +42,7 @@ class MemoryStore:
         """Begin empty."""
         self.current: str | None = None
         self._states: dict[str, tuple[str | None, Table, str]] = {}
+        self._kept: dict[str, bytes | None] = {}
 
     def tip(self) -> str | None:
         """The current state: memory is always up to date."""
@@ -149,3 +153,23 @@ class MemoryStore:
             if entry is not None:
                 yield entry._replace(commit=at)
             at = before
+
+    def walk(self, commit: str) -> Iterator[Step]:
+        """The same as events, each with the name of its state."""
+        at: str | None = commit
+        while at is not None:
+            before, _, text = self._states[at]
+            yield Step(at, before or "", event(text, at, 0))
+            at = before
+
+    def events(self, commit: str, *, keep: bool = True) -> Iterator[Event]:  # noqa: ARG002
+        """The events that led to a state, newest first."""
+        return (step.event for step in self.walk(commit) if step.event is not None)
+
+    def recall(self, name: str) -> bytes | None:
+        """What was kept under a name."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, content: bytes | None) -> None:
+        """Keep something for the next time."""
+        self._kept[name] = content

@@ -12,12 +12,12 @@ import pytest
 
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.operation import Register
+from gitpw.domain.trail import Event
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.errors import HeldError, OfflineError
 from gitpw.services.forecast import Branch, Clash
 from gitpw.services.gc import Collected
 from gitpw.services.health import Health
-from gitpw.services.log import Event
 from gitpw.services.overdue import Overdue
 from gitpw.services.provision import SetUp
 from gitpw.services.workers import Shown
@@ -31,7 +31,9 @@ BOB = Worker(
 
 def event(counter: int, subject: str = "claim task-001") -> Event:
     """One line of the log."""
-    return Event(counter, "0" * 32, NOW, "bob", "claim", "task-001", {"token": 3}, subject)
+    return Event(
+        counter, int(NOW.timestamp()), "0" * 32, "0" * 40, "bob", "claim", "task-001", subject, '{"token":3}'
+    )
 
 
 def a_row(number: int = 1) -> WorktreeRow:
@@ -179,16 +181,53 @@ def test_log_in_words_and_as_events(cli: Cli, serve: Serve) -> None:
     ]
 
 
-def test_log_follows_from_where_it_stopped(cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No event twice, none left out; ^C ends it, a lost network doesn't."""
-    pauses: list[float] = []
-    looks: Iterator[list[Event] | BaseException] = iter(
-        [[event(4)], OfflineError("offline"), [event(5, "release task-001")], [], []]
-    )
-    seen: list[int] = []
+def test_log_of_some_kinds(cli: Cli, serve: Serve) -> None:
+    """Verbs and a number are passed on; what can't be meant is refused, with what could."""
+    run = serve("log.log", [])
+    cli("log", "--verb", "claim", "--verb", "land", "-n", "5")
+    assert run.call_args.kwargs["verbs"] == {"claim", "land"}
+    assert run.call_args.kwargs["limit"] == 5
+    refused = cli("log", "--verb", "clam", "--json")
+    assert (refused.exit, "claim, complete" in refused.data["hint"]) == (6, True)
+    assert cli("log", "--limit", "-1").exit == 6
+    assert cli("log", "--limit", "many").exit == 2
 
-    def look(_: object, *, after: int, **_filters: object) -> list[Event]:
-        seen.append(after)
+
+def test_log_folds_renewals(cli: Cli, serve: Serve) -> None:
+    """Those of a worker between two other things that it did are a line; programs get each of them."""
+    ticks = [
+        *(("bob", "renew", minute) for minute in (0, 5, 10)),
+        *(("ada", "renew", 3), ("ada", "claim", 4), ("bob", "renew", 20), ("bob", "release", 30)),
+        *(("bob", "renew", 31), ("bob", "renew", 60 * 24)),
+    ]
+    events = [
+        event(number, f"{verb} something ({worker})")._replace(
+            at=int(NOW.timestamp()) + 60 * minute, worker=worker, verb=verb
+        )
+        for number, (worker, verb, minute) in enumerate(ticks, 1)
+    ]
+    serve("log.log", events)
+    assert cli("log").out.splitlines() == [
+        "2026-03-01 12:00:00  bob  renewed 4 times until 12:20",
+        "2026-03-01 12:03:00  ada  renew something",
+        "2026-03-01 12:04:00  ada  claim something",
+        "2026-03-01 12:30:00  bob  release something",
+        "2026-03-01 12:31:00  bob  renewed 2 times until 2026-03-02 12:00",
+    ]
+    assert len(cli("log", "--json").data["events"]) == len(ticks)
+
+
+def test_log_follows_from_where_it_stopped(cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event twice, none left out; ^C ends it, a lost network doesn't, and is told when it goes and when it is back."""
+    pauses: list[float] = []
+    gone = OfflineError("origin can't be reached")
+    looks: Iterator[list[Event] | BaseException] = iter(
+        [[event(4)], gone, gone, [event(5, "release task-001")], [], gone]
+    )
+    seen: list[tuple[int, bool]] = []
+
+    def look(_: object, *, after: int = 0, current: bool = False, **_filters: object) -> list[Event]:
+        seen.append((after, current))
         answer = next(looks, KeyboardInterrupt())
         if isinstance(answer, BaseException):
             raise answer
@@ -199,8 +238,13 @@ def test_log_follows_from_where_it_stopped(cli: Cli, serve: Serve, monkeypatch: 
     answer = cli("log", "--follow")
     assert answer.exit == 130
     assert answer.out.splitlines()[-1].endswith("release task-001")
-    assert seen == [0, 4, 4, 5, 5, 5]
-    assert pauses == [2.0, 3.0, 2.0, 3.0, 4.5]
+    assert seen == [(0, False), *((last, True) for last in (4, 4, 4, 5, 5, 5))]
+    assert pauses == [2.0, 3.0, 4.5, 2.0, 3.0, 4.5]
+    assert answer.err.splitlines()[:3] == [
+        "origin can't be reached; trying again",
+        "the remote answers again",
+        "origin can't be reached; trying again",
+    ]
 
 
 def test_health(cli: Cli, serve: Serve) -> None:

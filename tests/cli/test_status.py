@@ -10,6 +10,7 @@ import pytest
 from gitpw.cli.dashboard import IDLE_SHOWN, bar, dashboard
 from gitpw.domain.ids import ClaimId, TaskId, WorkerId
 from gitpw.domain.merge import Merge
+from gitpw.domain.metrics import Metric, Sample
 from gitpw.domain.progress import Progress
 from gitpw.domain.worker import AgentType, Worker, WorkerMetadata, WorkerType
 from gitpw.services.status import Status
@@ -188,3 +189,14 @@ def test_nobody_and_nothing() -> None:
 def test_bar(percent: int | None, shown: str) -> None:
     """Ten cells and a number."""
     assert bar(percent) == shown
+
+
+def test_status_as_numbers(cli: Cli, serve: Serve) -> None:
+    """Letter for letter, without asking anybody if so told; JSON is another format."""
+    run = serve(
+        "metrics.metrics", [Metric("gitpw_claims", "gauge", "Claims.", [Sample(3, {"by": "a\x1bb"})])]
+    )
+    told = cli("status", "--prometheus", "--offline").out
+    assert told == '# HELP gitpw_claims Claims.\n# TYPE gitpw_claims gauge\ngitpw_claims{by="a\ufffdb"} 3\n'
+    assert run.call_args.kwargs == {"offline": True}
+    assert cli("status", "--prometheus", "--json").exit == 2
