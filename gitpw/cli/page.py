@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -68,8 +68,8 @@ def page(seen: Overview, name: str) -> str:
             _numbers(seen, board),
             _warnings(board),
             _section("workers", *_workers(board)),
-            _section("merges", _merges(board)),
-            _section("waits", _waits(seen), _locks(seen)),
+            _section("merges", _merges(seen, board)),
+            _section("waits", element("h3", "Waits"), _waits(seen), element("h3", "Locks"), _locks(seen)),
             _section("tasks", *_tasks(seen)),
             _section("timeline", timeline(seen)),
             _section("history", *_history(seen)),
@@ -203,7 +203,7 @@ def _numbers(seen: Overview, board: Dashboard) -> Markup:
         "Tasks ready": str(totals[TaskStatus.PENDING.value]),
         "Held back": str(totals[HELD_BACK]),
         "In progress": str(totals[TaskStatus.CLAIMED.value] + totals[TaskStatus.IN_PROGRESS.value]),
-        "In the merge queue": str(len(board.merges)),
+        "Merge queue": str(len(board.merges)),
         "Merged": str(totals[MERGED]),
         "Failed": str(totals[TaskStatus.FAILED.value]),
     }
@@ -240,7 +240,7 @@ def _workers(board: Dashboard) -> Iterator[Child]:
         yield element("p", "Nobody has registered yet.")
         return
     yield _table(
-        f"{_shortened(len(board.rows), 'row')}: who does what now",
+        f"Who does what now ({_shortened(len(board.rows), 'row')})",
         ("Worker", "Type", "Task", "Progress", "Time left", "Lease left"),
         map(_worker, board.rows[:MOST]),
         ("name", "short", "words", "short", "short", "short"),
@@ -266,17 +266,24 @@ def _worker(row: Row) -> tuple[Child, ...]:
     )
 
 
-def _merges(board: Dashboard) -> Markup:
+def _merges(seen: Overview, board: Dashboard) -> Markup:
+    titles: Mapping[str, str] = {str(name): title for name, title in seen.status.titles.items()}
     if not board.merges:
         return element("p", "The merge queue is empty.")
     return _table(
         f"{_shortened(len(board.merges), 'task')} in the merge queue, the next one first",
         ("Place", "Task", "Worker", "State", "Detail"),
         (
-            (place, told(task), told(worker), element("span", state, class_=state), _cut(detail))
+            (
+                place,
+                told(f"{task} {titles.get(task, '')}".rstrip()),
+                told(worker),
+                element("span", state, class_=state),
+                _cut(detail),
+            )
             for place, task, worker, state, detail in board.merges[:MOST]
         ),
-        ("short", "short", "name", "short", "words"),
+        ("short", "words", "name", "short", "words"),
     )
 
 
@@ -291,7 +298,7 @@ def _waits(seen: Overview) -> Markup:
             (told(waiter.worker), _cut(waiter.wish), str(place), minute(waiter.since))
             for waiter, place in waits[:MOST]
         ),
-        ("name", "words", "number", "short"),
+        ("name", "words", "short", "short"),
     )
 
 
@@ -308,12 +315,16 @@ def _locks(seen: Overview) -> Markup:
                 lock["taskId"] or "",
                 joined(_files(lock["lockedFiles"])),
                 lock["mode"],
-                (lock["expiresAt"] or "it is merged").removesuffix("Z").replace("T", " "),
+                _until(lock["expiresAt"]),
             )
             for lock in locks[:MOST]
         ),
         ("name", "short", "words", "short", "short"),
     )
+
+
+def _until(moment: str | None) -> str:
+    return "it is merged" if moment is None else minute(datetime.fromisoformat(moment))
 
 
 def _files(names: Sequence[str]) -> Iterator[Markup]:
@@ -375,7 +386,7 @@ def _listed(seen: Overview, words: str, total: int, tasks: Sequence[Task]) -> Ma
                 )
                 for task in tasks
             ),
-            ("short", "number", "short", "words", "name", "words"),
+            ("short", "short", "short", "words", "name", "words"),
         ),
     )
 

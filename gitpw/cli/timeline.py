@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitpw.cli.markup import Markup, element, joined, told
+from gitpw.cli.output import safe, width
 from gitpw.cli.output import span as lasting
 from gitpw.domain.history import CLAIMED, QUEUED, WORKED, Life, Span
 
@@ -18,11 +19,13 @@ MOST_SPANS = 10
 
 LABELS, WIDTH, ROW, TOP, EDGE = 230, 1000, 24, 26, 10
 """Of the drawing, in its own units."""
+COLUMNS = 30
+"""Of a label: so many letters have room."""
 
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240)
 MOST_TICKS = 10
 
-WORDS = {CLAIMED: "claimed", WORKED: "worked on", QUEUED: "waited for the merge"}
+WORDS = {CLAIMED: "claimed", WORKED: "worked on", QUEUED: "waiting for the merge"}
 HEIGHTS = {CLAIMED: 6, WORKED: 16, QUEUED: 10}
 """So that they can be told apart without colours."""
 
@@ -51,9 +54,10 @@ class Shown(NamedTuple):
     @property
     def words(self) -> str:
         """What was done, by whom, when and for how long."""
-        until = "goes on" if self.open else f"until {clock(self.last)}"
+        begin, end = clock(self.first), clock(self.last)
+        until = "now" if self.open else end.removeprefix(begin[:6])
         length = lasting(timedelta(minutes=self.last - self.first))
-        return f"{WORDS.get(self.span.kind, self.span.kind)} by {self.span.worker} from {clock(self.first)}, {until} ({length})"
+        return f"{begin} to {until} ({length}): {WORDS.get(self.span.kind, self.span.kind)} by {self.span.worker}"
 
 
 def clock(minute: int) -> str:
@@ -161,7 +165,7 @@ def _row(life: Life, shown: Sequence[Shown], top: int, scale: Scale, seen: Overv
     middle = top + ROW // 2
     label = element(
         "svg",
-        element("text", name[:60], x=0, y=16),
+        element("text", _fitting(name), x=0, y=16),
         x=0,
         y=top,
         width=LABELS - 10,
@@ -172,6 +176,16 @@ def _row(life: Life, shown: Sequence[Shown], top: int, scale: Scale, seen: Overv
     return element(
         "g", element("title", name), label, *bars, _ended(life, shown[-1], middle, scale), class_="row"
     )
+
+
+def _fitting(name: str) -> str:
+    """As much of a name as there is room for."""
+    shown = safe(name[:COLUMNS])
+    if width(shown) <= COLUMNS and len(name) <= COLUMNS:
+        return shown
+    while width(shown) > COLUMNS - 1:
+        shown = shown[:-1]
+    return f"{shown}…"
 
 
 def _bar(one: Shown, name: str, middle: int, scale: Scale) -> Markup:
