@@ -140,14 +140,14 @@ def _drawn(rows: Sequence[tuple[Life, list[Shown]]], scale: Scale, seen: Overvie
     )
     return element(
         "svg",
-        element("title", "Timeline of tasks", id="timeline-title"),
-        element("desc", words, id="timeline-words"),
+        element("title", "Timeline of tasks", id="chart-title"),
+        element("desc", words, id="chart-words"),
         *_grid(scale, height),
         *(_row(life, shown, TOP + ROW * place, scale, seen) for place, (life, shown) in enumerate(rows)),
         class_="chart",
         role="img",
         viewBox=f"0 0 {WIDTH} {height}",
-        aria_labelledby="timeline-title timeline-words",
+        aria_labelledby="chart-title chart-words",
     )
 
 
