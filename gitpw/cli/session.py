@@ -246,14 +246,18 @@ class Session:
 
     def check_target(self, name: str) -> None:
         """Raises `UsageError` where a file of that name can't be, seen from -C; `-` is stdout."""
-        path = self.placed(name)
-        if name != "-" and not name:
+        if name == "-":
+            return
+        if not name:
             raise UsageError("no file is named", hint="name a file, or - for stdout")
-        if name != "-" and os.path.isdir(path):  # noqa: PTH112 - as typed
+        path = os.path.realpath(self.placed(name))
+        if os.path.isdir(path):  # noqa: PTH112 - as typed
             raise UsageError(f"{name} is a folder", hint="name a file in it")
-        folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - where a link leads
-        if name != "-" and not os.path.isdir(folder):  # noqa: PTH112 - as above
-            raise UsageError(f"{name} can't be written: there is no folder {folder}", hint="make it first")
+        folder = os.path.dirname(path)  # noqa: PTH120 - where a link leads
+        if not os.path.isdir(folder):  # noqa: PTH112 - as above
+            raise UsageError(
+                f"{name} can't be written: there is no folder {folder}", hint="make that folder first"
+            )
 
     def write(self, name: str, text: str) -> None:
         """A file that others read as it was or as it is now, never half; a link stays one, a device or pipe is written to.

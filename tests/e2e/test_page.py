@@ -122,6 +122,22 @@ def test_light_and_dark(browser: Browser, day: Path) -> None:
     assert ink - ground > 500
 
 
+def test_on_paper(browser: Browser, day: Path) -> None:
+    """By the rules for print: dark on white also where the screen is dark, tables as tables, nothing to click."""
+    script = """
+        const [sheet] = page.styleSheets;
+        for (const rule of [...sheet.cssRules])
+            if (rule.media && rule.media.mediaText === "print")
+                for (const one of rule.cssRules) sheet.insertRule(one.cssText, sheet.cssRules.length);
+        const shown = (name) => getComputedStyle(page.querySelector(name));
+        return [shown("nav").display, shown("tr").display, shown("svg.chart").minWidth, shown("section").borderTopWidth,
+                shown("body").backgroundColor, shown("body").color];
+    """
+    assert browser.ask(day, script, dark=True) == [
+        *("none", "table-row", "0px", "0px", "rgb(255, 255, 255)", "rgb(0, 0, 0)")
+    ]
+
+
 def test_every_part_can_be_reached_by_keyboard(browser: Browser, day: Path) -> None:
     """The way past the contents comes first; boxes that scroll are stops, and lists open."""
     script = """
