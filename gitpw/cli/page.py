@@ -450,7 +450,6 @@ def _days(seen: Overview) -> Markup:
         (
             "Day",
             "Merged",
-            "",
             "Added",
             "Claimed",
             "Handed in",
@@ -464,8 +463,7 @@ def _days(seen: Overview) -> Markup:
         (
             (
                 f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
-                _number(day.merged),
-                _bar(day.merged, most),
+                joined([_bar(day.merged, most), _number(day.merged)]),
                 *map(
                     _number,
                     (day.added, day.claimed, day.completed, day.conflicts, day.red, day.failed, day.lost),
@@ -475,7 +473,7 @@ def _days(seen: Overview) -> Markup:
             )
             for at, day in days.items()
         ),
-        ("short", "number", "bar", *["number"] * 9),
+        ("short", *["number"] * 10),
     )
 
 
