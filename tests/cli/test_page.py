@@ -24,7 +24,7 @@ from gitpw.domain.merge import Merge, MergeState
 from gitpw.domain.progress import Progress
 from gitpw.domain.task import Task, TaskStatus
 from gitpw.domain.worker import Worker
-from gitpw.services.overview import HELD_BACK, MERGED, MOST, Overview, sorted_out
+from gitpw.services.overview import MOST, Overview, sorted_out
 from tests.cli.conftest import NOW, Cli, Opened, Serve, a_claim, a_task, a_waiter
 from tests.cli.test_status import a_status
 from tests.support.day import Day
@@ -327,29 +327,6 @@ def test_many_tasks_are_counted_and_some_listed() -> None:
     assert f"{MOST} of 10000 tasks" in text
     assert f"{MOST} of 1000 locks" in text
     assert "and 4900 more warnings" in text
-
-
-def test_tasks_are_sorted_out() -> None:
-    """Merged ones count as such, those that wait for others too; what is done with isn't listed."""
-    tasks = [
-        a_task(1, priority=4),
-        a_task(2, priority=1),
-        a_task(3, merged_at=NOW, status=TaskStatus.COMPLETED),
-        a_task(4, status=TaskStatus.CANCELLED),
-        a_task(5),
-    ]
-    counts, listed = sorted_out(tasks, {TaskId("task-005")})
-    assert counts == {
-        (4, "pending"): 1,
-        (1, "pending"): 1,
-        (3, MERGED): 1,
-        (3, "cancelled"): 1,
-        (3, HELD_BACK): 1,
-    }
-    assert {kind: [task.id for task in found] for kind, found in listed.items()} == {
-        "pending": ["task-002", "task-001"],
-        HELD_BACK: ["task-005"],
-    }
 
 
 @pytest.fixture
