@@ -233,6 +233,7 @@ missing_packages() { # Debian's names of what the tests use and this machine lac
     zsh:zsh fish:fish groff:groff-base node:nodejs npm:npm gitolite:gitolite3; do
     has "${pair%%:*}" || printf '%s ' "${pair#*:}"
   done
+  has chromium-headless-shell || has chromium || has chromium-browser || has google-chrome || printf 'chromium-headless-shell '
   [ -n "$(find /usr/lib /usr/lib64 /usr/local/lib /opt/homebrew/lib -maxdepth 2 -path '*/lighttpd/mod_openssl.so' 2>/dev/null)" ] ||
     printf 'lighttpd-mod-openssl '
   [ -n "$(find /usr/lib /usr/lib64 /usr/local/lib /opt/homebrew/lib -maxdepth 3 -name 'libfaketime*.1*' 2>/dev/null)" ] ||
@@ -247,7 +248,7 @@ as_root() {
 may_install() { command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; }
 
 install_packages() { # PACKAGE…: the tests start servers of their own, so none is started or enabled here
-  local policy=/usr/sbin/policy-rc.d package
+  local policy=/usr/sbin/policy-rc.d package known=()
   say "installing Debian packages: $*"
   if [ ! -e "$policy" ]; then
     # shellcheck disable=SC2064 # expanded now, as it should be
@@ -256,6 +257,10 @@ install_packages() { # PACKAGE…: the tests start servers of their own, so none
     as_root chmod 755 "$policy"
   fi
   as_root apt-get -qq update </dev/null || true
+  for package in "$@"; do # one name that isn't known here, and apt-get would install none of them
+    if apt-cache show "$package" >/dev/null 2>&1; then known+=("$package"); fi
+  done
+  set -- ${known[@]+"${known[@]}"}
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
     install --no-install-recommends "$@" </dev/null >&2 || say "apt-get failed"
   if [ -d /run/systemd/system ]; then

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from gitpw.cli.output import aligned, padded, plain, safe, span, streamed
-from gitpw.errors import UsageError
+from gitpw.errors import FailedError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BATCH = 500
 """Lines that are written at once."""
+
+ELSEWHERE = "name a file in a folder that you may write to and that has room"
 
 PLAIN = {"dumb", "unknown"}
 """Values of $TERM that promise nothing."""
@@ -241,6 +243,44 @@ class Session:
         except UnicodeDecodeError as error:
             line = raw[: error.start].count(b"\n") + 1
             raise UsageError(f"{called}:{line}: it isn't UTF-8", hint="save it as UTF-8") from error
+
+    def check_target(self, name: str) -> None:
+        """Raises `UsageError` where a file of that name can't be, seen from -C; `-` is stdout."""
+        if name == "-":
+            return
+        if not name:
+            raise UsageError("no file is named", hint="name a file, or - for stdout")
+        path = os.path.realpath(self.placed(name))
+        if os.path.isdir(path):  # noqa: PTH112 - as typed
+            raise UsageError(f"{name} is a folder", hint="name a file in it")
+        folder = os.path.dirname(path)  # noqa: PTH120 - where a link leads
+        if not os.path.isdir(folder):  # noqa: PTH112 - as above
+            raise UsageError(
+                f"{name} can't be written: there is no folder {folder}", hint="make that folder first"
+            )
+
+    def write(self, name: str, text: str) -> None:
+        """A file that others read as it was or as it is now, never half; a link stays one, a device or pipe is written to.
+
+        Raises `FailedError`.
+        """
+        from stat import S_IMODE, S_ISREG
+
+        from gitpw.adapters.disk import replace
+
+        path = self.placed(name)
+        try:
+            known = os.stat(path) if os.path.exists(path) else None  # noqa: PTH110, PTH116 - as typed
+            if known is not None and not S_ISREG(known.st_mode):
+                with open(path, "wb") as file:  # noqa: PTH123 - as typed
+                    file.write(text.encode())
+                return
+        except OSError as error:
+            raise FailedError(f"{name} can't be written: {error.strerror}", hint=ELSEWHERE) from error
+        try:
+            replace(os.path.realpath(path), text.encode(), 0o666 if known is None else S_IMODE(known.st_mode))
+        except FailedError as error:
+            raise FailedError(error.message, hint=ELSEWHERE) from error
 
     def note(self, text: str) -> None:
         """Something worth knowing, for people."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gitpw.cli.commands import command, option
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
     "git pw status",
     "git pw status --json",
     "git pw status --offline",
+    "git pw status --html status.html",
     "git pw status --prometheus > /var/lib/node_exporter/gitpw.prom",
 )
 @option("--offline", is_flag=True, help="Ask nobody: show what is known here.")
+@option("--html", "page", metavar="FILE", help="As one page for a browser; - is stdout.")
 @option("--prometheus", is_flag=True, help="As numbers for monitoring, in Prometheus' text format.")
-def status(session: Session, offline: bool, prometheus: bool) -> None:
+def status(session: Session, offline: bool, page: str | None, prometheus: bool) -> None:
     """Show who does what, and what needs a look.
 
     Workers, tasks, progress, locks, the merge queue and warnings.
     """
+    if page is not None and prometheus:
+        raise UsageError("--html and --prometheus are two answers", hint="ask for one after the other")
+    if page is not None:
+        _publish(session, page, offline=offline)
+        return
     if prometheus:
         _measure(session, offline=offline)
         return
@@ -58,6 +66,27 @@ def _measure(session: Session, *, offline: bool) -> None:
     from gitpw.services.metrics import metrics
 
     session.text(exposition(metrics(session.open(), offline=offline)))
+
+
+def _publish(session: Session, file: str, *, offline: bool) -> None:
+    """Write the page; where it can't be written, that is said before anything is asked."""
+    if file == "-" and session.json:
+        raise UsageError("--html - and --json both want stdout", hint="name a file for the page")
+    session.check_target(file)
+    from gitpw.cli.page import page
+    from gitpw.services.overview import overview
+
+    context = session.open()
+    seen = overview(context, offline=offline)
+    root = context.repo.main_root() or context.repo.common_dir
+    text = page(seen, PurePath(root).name.removesuffix(".git") or "git pw")
+    if file == "-":
+        session.text(text)
+        return
+    if not session.dry_run:
+        session.write(file, text)
+    data = {**_data(seen.status), "page": file}
+    session.report(data, f"{file} is written: {dashboard(seen.status, seen.now).summary}")
 
 
 def _data(found: Status) -> dict[str, object]:

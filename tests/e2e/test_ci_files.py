@@ -269,8 +269,6 @@ def test_check_in_a_pull_request(runner: Runner, bare: Path) -> None:
 
 def test_the_page(runner: Runner) -> None:
     """A file where it was asked for, whatever it is called."""
-    if "--html" not in pw("status", "-h", cwd=runner.work, json=False).out:
-        pytest.skip("this git-pw has no status --html")
     assert runner.run(commands="page", page="-site $(id)/index.html"), runner.done
     assert "<html" in (runner.work / "-site $(id)/index.html").read_text()
 
