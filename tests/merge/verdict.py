@@ -191,6 +191,8 @@ def _left_behind(world: World, board: Board) -> Iterator[str]:
         for job in world.jobs.values()
         if _may_stay(world, board, job)
     }
+    unmerged = git("for-each-ref", "--format=%(refname)", "--no-merged=main", "refs/heads", cwd=world.bare)
+    kept |= {f"refs/heads/{name}" for name in _of_the_lost(world, board)} & set(unmerged.split())
     yield from (f"{ref} is left on the upstream" for ref in _refs(world.bare) if ref not in kept)
     yield from (
         f"{claim.task} still has locks"
@@ -222,6 +224,11 @@ def _may_stay(world: World, board: Board, job: Job) -> bool:
     return job.given_up or job.moved or bool(job.stale) or world.task(board, job).merged_at is None
 
 
+def _of_the_lost(world: World, board: Board) -> set[str]:
+    """The branches of workers who lost their task to another: what they did is theirs, and nobody deletes it."""
+    return {left.branch for job in world.jobs.values() for left in world.task(board, job).left}
+
+
 def _branch(world: World, board: Board, job: Job) -> str:
     return world.task(board, job).metadata.branch_name or ""
 
@@ -244,6 +251,7 @@ def _left_in(world: World, board: Board, clone: Path) -> Iterator[str]:
     )
     keeps = {f"refs/remotes/origin/{name}" for name in ("HEAD", "main")} | {"refs/heads/main"}
     stays = {_branch(world, board, job) for job in world.jobs.values() if _may_stay(world, board, job)}
+    stays |= _of_the_lost(world, board)
     keeps |= {f"{kind}/{name}" for name in stays for kind in ("refs/heads", "refs/remotes/origin")}
     fetches = clone.name in {"desk", "attic"}  # whoever fetches has what was there then, until they prune
     left = [

@@ -48,6 +48,11 @@ class Waiting:
         self.process.wait(10)
 
 
+def _interruptible() -> None:
+    """As from a terminal: what a shell starts in the background would never hear of ^C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def waiting(*words: str, cwd: Path, worker: str) -> Iterator[Waiting]:
     """A command that a worker has started, and that stands in line already; killed at the end if it still runs."""
@@ -59,6 +64,7 @@ def waiting(*words: str, cwd: Path, worker: str) -> Iterator[Waiting]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_interruptible,  # noqa: PLW1509 - it only resets a signal
     ) as process:
         started = Waiting(process)
         try:
