@@ -239,9 +239,10 @@ class GitWorktrees:
     def _described(self, entry: _Entry) -> Worktree:
         own = _own(entry)
         task = own.task if own is not None else self._task_at(entry.path)
-        return Worktree(
-            entry.path, entry.branch, entry.head, own, entry.kept, entry.present, _made(entry), task
-        )
+        present = entry.present and not _is_shell(
+            entry
+        )  # what a killed command had only begun is nobody's work
+        return Worktree(entry.path, entry.branch, entry.head, own, entry.kept, present, _made(entry), task)
 
     def _task_at(self, path: str) -> TaskId | None:
         """The task for which a worktree is made at such a place."""

@@ -95,6 +95,16 @@ def test_making_it_again_changes_nothing(trees: GitWorktrees, work: Path) -> Non
     assert_whole(trees, work, own(2))
 
 
+def test_what_was_only_begun_is_nobodys_work(trees: GitWorktrees, work: Path) -> None:
+    """A worktree without a file and without a claim isn't taken for what somebody left: it is made anew in its place."""
+    registered(work)
+    found = trees.find(TaskId("task-001"))
+    assert found is not None
+    assert (found.own, found.present) == (None, False)
+    made(trees)
+    assert_whole(trees, work, own())
+
+
 def test_branch_that_exists_is_used(trees: GitWorktrees, work: Path) -> None:
     """What an earlier holder committed is not lost."""
     git("branch", BRANCH, "HEAD~1", cwd=work)
