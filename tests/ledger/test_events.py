@@ -29,9 +29,9 @@ def message(operation: object, outcome: object, counter: object = 7, subject: st
 
 
 def test_story_has_every_verb() -> None:
-    """The other tests mean all of them, but for those of the waiting queue, of keys and of lost ledgers."""
+    """The other tests mean all of them, but for those of the waiting queue, of keys, of lost ledgers and of leases about to end."""
     verbs = {kind.model_fields["verb"].default for kind in get_args(Request)}
-    assert verbs - {told.verb for told in story()} == {"restore", "wait", "call", "leave", "signing"}
+    assert verbs - {told.verb for told in story()} == {"restore", "wait", "call", "leave", "signing", "warn"}
 
 
 def test_quickly_as_carefully() -> None:
