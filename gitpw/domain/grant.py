@@ -44,7 +44,7 @@ from gitpw.domain.operation import (
 from gitpw.domain.presence import is_due, is_young
 from gitpw.domain.resource import Resource, resource
 from gitpw.domain.task import MOST_LEFT, Left, Task, TaskStatus, commit_name, is_branch
-from gitpw.domain.turns import Turns, goes_first, granted_turn, is_live, new_to
+from gitpw.domain.turns import Turns, goes_first, granted_turn, is_live, new_to, yourself
 from gitpw.domain.worker import Worker, WorkerMetadata, WorkerStatus
 from gitpw.errors import InvalidError
 
@@ -156,7 +156,7 @@ def _overlaps(board: Board, want: Held) -> Iterator[tuple[Claim, Held]]:
 
 def held_words(operation: Operation, claim: Claim, what: str) -> str:
     """Who holds something, in words."""
-    where = " (yourself, in another checkout)" if claim.worker == operation.author.worker else ""
+    where = yourself(operation, claim.worker, claim.place)
     task = f" for {claim.task}" if claim.task and claim.task != what else ""
     return f"{what} is held by {claim.worker}{where}{task}"
 

@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gitpw.domain.board import CLAIMABLE, Board
-from gitpw.domain.ids import TaskId, isoformat
+from gitpw.domain.ids import TaskId, WorkerId, isoformat
 from gitpw.domain.lock import Claim, Held, Mode, merged_locks
 from gitpw.domain.operation import Lock, Operation, Refused, Take
 from gitpw.domain.resource import Path, Resource, overlap
@@ -217,10 +217,17 @@ def granted_turn(board: Board, operation: Operation, want: Take | Lock, locks: S
             board.drop_waiter(waiter)
 
 
+def yourself(operation: Operation, worker: WorkerId, place: str) -> str:
+    """What is added to the name of a worker where that is the asker."""
+    if worker != operation.author.worker:
+        return ""
+    return " (yourself)" if place == operation.author.place else " (yourself, in another checkout)"
+
+
 def goes_first(operation: Operation, found: Before) -> Refused:
     """The refusal that names who goes first."""
     waiter = found.waiter
-    where = " (yourself, in another checkout)" if waiter.worker == operation.author.worker else ""
+    where = yourself(operation, waiter.worker, waiter.place)
     return Refused(
         code="held",
         message=f"{found.wanted} goes to {waiter.worker}{where} first, who has waited for it since "

@@ -18,6 +18,7 @@ from gitpw.domain.operation import (
     Lock,
     Mine,
     Push,
+    Register,
     Release,
     Renew,
     Report,
@@ -124,6 +125,17 @@ def test_another_checkout_of_the_same_worker_is_another() -> None:
     lock(state, "ada", "src", place="main")
     refused = state.refused(Lock(locks=locks("src/a.py"), lease=HOUR), place="tree")
     assert "yourself, in another checkout" in refused.message
+
+
+def test_own_claim_of_the_same_checkout_is_not_elsewhere() -> None:
+    """What the asker holds right here for another task is said to be its own, and not to be in another checkout."""
+    state = State()
+    state.done(Register(id="ada", max_concurrent_tasks=2), "ada")
+    state.add("first", "src")
+    second = state.add("second", "src/a.py")
+    state.take("ada")
+    refused = state.refused(Take(task=TaskId(second), lease=HOUR), "ada")
+    assert refused.message == "src/a.py (locked as src) is held by ada (yourself) for task-001"
 
 
 def test_all_or_nothing() -> None:
